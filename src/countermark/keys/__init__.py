@@ -1,0 +1,8 @@
+"""The key ring: secrets by URI, epochs, files that only their owner can read. Never a secret in settings."""
+
+from __future__ import annotations
+
+from countermark.keys.ring import KeyInfo, KeyRing, Purpose
+from countermark.keys.uri import resolve
+
+__all__ = ["KeyInfo", "KeyRing", "Purpose", "resolve"]

@@ -1,0 +1,159 @@
+"""The key ring of one installation.
+
+A folder of small files, one for each purpose and epoch (``watermark-00.key``, ``audit-log-00.key`` …), each readable
+by its owner alone. A purpose may be moved elsewhere by a secret URI (see :mod:`countermark.keys.uri`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from countermark.errors import KeyUnavailable, OutputUnwritable
+from countermark.keys.uri import SECRET_BYTES, decode_secret, read_private, resolve
+
+_FILE = re.compile(r"^(?P<purpose>[a-z-]+)-(?P<epoch>\d\d)\.key$")
+
+
+class Purpose(StrEnum):
+    """What a key is for. No key serves two purposes."""
+
+    WATERMARK = "watermark"
+    AUDIT_LOG = "audit-log"
+    MASTER = "master"
+    PSEUDONYM = "pseudonym"
+
+
+_ALGORITHMS = {
+    Purpose.WATERMARK: "keyed watermark, 256 bits",
+    Purpose.AUDIT_LOG: "Ed25519",
+    Purpose.MASTER: "AES-256-GCM key wrap",
+    Purpose.PSEUDONYM: "HMAC-SHA-256",
+}
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """What may be shown of a key: never the key."""
+
+    purpose: Purpose
+    epoch: int
+    algorithm: str
+    key_id: str
+    location: str
+    created: str
+
+
+class KeyRing:
+    """Secrets by purpose and epoch.
+
+    Args:
+        folder: where key files are kept; made on first use with mode 0700.
+        uris: purposes whose key lives elsewhere, as secret URIs (their epoch is 0).
+    """
+
+    def __init__(self, folder: Path, uris: Mapping[Purpose, str] | None = None) -> None:
+        self.folder = folder
+        self._uris = dict(uris or {})
+
+    @classmethod
+    def open(cls, folder: Path | str, uris: Mapping[Purpose, str] | None = None) -> KeyRing:
+        """The ring kept in ``folder``; nothing is made or read yet."""
+        return cls(Path(folder), uris)
+
+    def ensure(self) -> list[KeyInfo]:
+        """Make every key that is missing; return those that were made.
+
+        Raises:
+            OutputUnwritable: the folder cannot be made or written.
+        """
+        made: list[KeyInfo] = []
+        for purpose in Purpose:
+            if purpose in self._uris or self.epochs(purpose):
+                continue
+            self._write(self._path(purpose, 0), secrets.token_bytes(SECRET_BYTES))
+            made.append(self._info(purpose, 0))
+        return made
+
+    def secret(self, purpose: Purpose | str, epoch: int | None = None) -> bytes:
+        """The 32-byte secret of a purpose; the newest epoch unless told.
+
+        Raises:
+            KeyUnavailable: no such key, or its file cannot be used.
+        """
+        purpose = Purpose(purpose)
+        if purpose in self._uris:
+            return resolve(self._uris[purpose])
+        epochs = self.epochs(purpose)
+        if not epochs or (epoch is not None and epoch not in epochs):
+            wanted = "" if epoch is None else f" of epoch {epoch}"
+            raise KeyUnavailable(f"The key ring {self.folder} holds no key for '{purpose}'{wanted}.")
+        path = self._path(purpose, epochs[-1] if epoch is None else epoch)
+        return decode_secret(read_private(path), str(path))
+
+    def ed25519(self, purpose: Purpose | str) -> Ed25519PrivateKey:
+        """The newest signing key of a purpose; the secret is its RFC 8032 seed."""
+        return Ed25519PrivateKey.from_private_bytes(self.secret(purpose))
+
+    def epochs(self, purpose: Purpose | str) -> tuple[int, ...]:
+        """The epochs held for a purpose, oldest first."""
+        if Purpose(purpose) in self._uris:
+            return (0,)
+        if not self.folder.is_dir():
+            return ()
+        found = (_FILE.match(path.name) for path in self.folder.iterdir())
+        return tuple(sorted(int(m["epoch"]) for m in found if m and m["purpose"] == purpose))
+
+    def list(self) -> list[KeyInfo]:
+        """What is held, without the secrets. The key id is a truncated SHA-256 that identifies and reveals nothing."""
+        return [self._info(purpose, epoch) for purpose in Purpose for epoch in self.epochs(purpose)]
+
+    def key_id(self, purpose: Purpose | str, epoch: int | None = None) -> str:
+        """A public name for a key: 8 hexadecimal digits of a domain-separated SHA-256."""
+        digest = hashlib.sha256(b"countermark/key-id/v1\0" + Purpose(purpose).encode() + self.secret(purpose, epoch))
+        return digest.hexdigest()[:8]
+
+    def _info(self, purpose: Purpose, epoch: int) -> KeyInfo:
+        if purpose in self._uris:
+            location, created = self._uris[purpose], ""
+        else:
+            path = self._path(purpose, epoch)
+            location = str(path)
+            created = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return KeyInfo(purpose, epoch, _ALGORITHMS[purpose], self.key_id(purpose, epoch), location, created)
+
+    def _path(self, purpose: Purpose, epoch: int) -> Path:
+        return self.folder / f"{purpose}-{epoch:02d}.key"
+
+    def _write(self, path: Path, value: bytes) -> None:
+        """Write a new key file whole or not at all, never over an old one."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".new-")  # mode 0600
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(value)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(name, path)  # fails where the file exists, unlike rename
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    Path(name).unlink()
+        except FileExistsError:
+            return  # another process made it first: theirs is the key
+        except OSError as error:
+            raise OutputUnwritable(
+                f"The key folder {self.folder} cannot be written: {error.strerror or error}.",
+                remedy="Set COUNTERMARK_HOME to a folder that you own.",
+            ) from error

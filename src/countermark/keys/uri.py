@@ -1,0 +1,79 @@
+"""Secrets by URI: settings name where a secret is kept, never the secret itself.
+
+``file:///run/secrets/name`` reads a file, ``env://NAME`` an environment variable. Values are 32 raw bytes or their
+hexadecimal or base64 text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from countermark.errors import KeyUnavailable, SettingsInvalid
+
+SECRET_BYTES = 32
+MAX_KEY_FILE = 16_384
+
+
+def resolve(uri: str) -> bytes:
+    """Read the 32-byte secret that ``uri`` names.
+
+    Raises:
+        SettingsInvalid: the scheme is not one of ``file``, ``env``.
+        KeyUnavailable: the secret is missing, readable by others, or not 32 bytes.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return decode_secret(read_private(Path(unquote(parts.path))), uri)
+    if parts.scheme == "env":
+        name = parts.netloc or parts.path
+        value = os.environ.get(name)
+        if value is None:
+            raise KeyUnavailable(
+                f"The environment variable {name} that should hold a secret is not set.", remedy=f"Set {name}."
+            )
+        return decode_secret(value.encode(), uri)
+    raise SettingsInvalid(
+        f"Secrets cannot be read from '{parts.scheme or uri}:'.", remedy="Use file:///path or env://NAME."
+    )
+
+
+def read_private(path: Path) -> bytes:
+    """Read a small file that only its owner may read.
+
+    Raises:
+        KeyUnavailable: missing, unreadable, too large, or readable by group or others (POSIX).
+    """
+    try:
+        status = path.stat()
+        if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyUnavailable(
+                f"The key file {path} can be read by other users.", remedy=f"Close it: chmod 600 {path}"
+            )
+        if status.st_size > MAX_KEY_FILE:
+            raise KeyUnavailable(f"The key file {path} holds {status.st_size} bytes, more than any key needs.")
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyUnavailable(f"The key file {path} cannot be read: {error.strerror or error}.") from error
+
+
+def decode_secret(raw: bytes, where: str) -> bytes:
+    """32 bytes from raw, hexadecimal or base64 form."""
+    if len(raw) == SECRET_BYTES:
+        return raw
+    text = raw.strip()
+    for decode in (binascii.unhexlify, lambda t: base64.b64decode(t, validate=True)):
+        try:
+            value = decode(text)
+        except (binascii.Error, ValueError):
+            continue
+        if len(value) == SECRET_BYTES:
+            return value
+    raise KeyUnavailable(
+        f"The secret at {where} is not {SECRET_BYTES} bytes.",
+        remedy="Make one with: openssl rand -hex 32",
+    )

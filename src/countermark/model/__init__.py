@@ -1,0 +1,63 @@
+"""The vocabulary: frozen pydantic models that every room speaks. See the glossary in ``docs/glossary.md``."""
+
+from __future__ import annotations
+
+from countermark.model.asset import Asset, MediaType
+from countermark.model.decision import BLOCKING, Decision, Outcome
+from countermark.model.event import (
+    EVENT_SCHEMA,
+    ActorRef,
+    Check,
+    Event,
+    EventType,
+    OutputRecord,
+    PolicyRef,
+    PromptCommitment,
+)
+from countermark.model.finding import Category, DetectorRef, Finding, FindingState, Severity, Stage
+from countermark.model.marks import (
+    AuditEvidence,
+    FingerprintEvidence,
+    Manifest,
+    ManifestState,
+    WatermarkDetection,
+    WatermarkState,
+)
+from countermark.model.receipt import Receipt
+from countermark.model.report import Evidence, Verdict, VerificationReport
+from countermark.model.request import MAX_PROMPT_CHARS, GenerationRequest, ModelRef
+
+__all__ = [
+    "BLOCKING",
+    "EVENT_SCHEMA",
+    "MAX_PROMPT_CHARS",
+    "ActorRef",
+    "Asset",
+    "AuditEvidence",
+    "Category",
+    "Check",
+    "Decision",
+    "DetectorRef",
+    "Event",
+    "EventType",
+    "Evidence",
+    "Finding",
+    "FindingState",
+    "FingerprintEvidence",
+    "GenerationRequest",
+    "Manifest",
+    "ManifestState",
+    "MediaType",
+    "ModelRef",
+    "Outcome",
+    "OutputRecord",
+    "PolicyRef",
+    "PromptCommitment",
+    "Receipt",
+    "Severity",
+    "Stage",
+    "Verdict",
+    "VerificationReport",
+    "WatermarkDetection",
+    "WatermarkState",
+]

@@ -1,0 +1,112 @@
+"""What each mark in a file says: manifest, watermark, fingerprint, and the record they lead to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from countermark.model.base import Frozen
+
+
+class ManifestState(StrEnum):
+    """``trusted`` chains to a manifest anchor; ``valid`` is intact but signed by a stranger."""
+
+    TRUSTED = "trusted"
+    VALID = "valid"
+    INVALID = "invalid"
+    ABSENT = "absent"
+
+
+class Manifest(Frozen):
+    """A C2PA manifest as read and validated, ingredients included.
+
+    Everything from ``event_id`` on is what the manifest *says*: it binds its signer where the state is ``trusted`` or
+    ``valid``, and nobody where it is ``invalid``. Codes are those of C2PA's validation, those of ingredients after
+    ``ingredient:``, and a few of ours.
+
+    Attributes:
+        time: RFC 3339; of a time-stamp where ``time_certified``, else as the signer says.
+        development: signed by a development identity, which anyone can make.
+        ai_generated: whether it says that a trained model made the image; ``None`` where it says nothing.
+        watermark_algorithm: the watermark that the signer wrote, empty for none.
+        watermark_payload: 12 hexadecimal digits, empty for none.
+        fingerprint: PDQ hash of the signed pixels, 64 hexadecimal digits, empty for none.
+        explanation: the state in plain words.
+    """
+
+    state: ManifestState
+    codes: tuple[str, ...] = ()
+    signer: str = ""
+    time: str = ""
+    time_certified: bool = False
+    development: bool = False
+    ingredients: tuple[str, ...] = ()
+    label: str = ""
+    sha256: str = ""
+    event_id: str = ""
+    log_origin: str = ""
+    model: str = ""
+    ai_generated: bool | None = None
+    watermark_algorithm: str = ""
+    watermark_payload: str = ""
+    fingerprint: str = ""
+    explanation: str = ""
+
+
+class WatermarkState(StrEnum):
+    """``foreign`` is another system's mark; ``inconclusive`` shows traces of ours that do not decode."""
+
+    DETECTED = "detected"
+    ABSENT = "absent"
+    INCONCLUSIVE = "inconclusive"
+    FOREIGN = "foreign"
+    SKIPPED = "skipped"
+
+
+class WatermarkDetection(Frozen):
+    """What a watermark detector found.
+
+    ``record_id`` is below 2**48; ``payload`` spells it as 12 hexadecimal digits. ``false_positive_probability`` bounds
+    the chance that an unmarked image gives this detection (1.0 where nothing was detected). ``transform``, where known,
+    is the row-major 3×3 projective map from pixel coordinates of the examined image to those of the marked image's
+    canonical plane.
+    """
+
+    state: WatermarkState
+    algorithm: str
+    record_id: int | None = Field(default=None, ge=0, lt=2**48)
+    version: int | None = None
+    epoch: int | None = None
+    false_positive_probability: float = Field(default=1.0, ge=0, le=1)
+    transform: tuple[float, ...] | None = Field(default=None, exclude=True)
+    payload: str | None = None
+    note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_payload(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("record_id") is not None:
+            return {**fields, "payload": f"{fields['record_id']:012x}"}
+        return fields
+
+
+class FingerprintEvidence(Frozen):
+    """How near the file's fingerprint is to the record's. ``distance`` is a Hamming distance of 256 bits."""
+
+    state: Literal["match", "near", "none", "skipped"]
+    algorithm: str = "pdq"
+    distance: int | None = None
+    note: str = ""
+
+
+class AuditEvidence(Frozen):
+    """Whether the record is proved to be in the log."""
+
+    state: Literal["proved", "failed", "not_found", "not_checked"]
+    event_id: str = ""
+    index: int | None = None
+    tree_size: int | None = None
+    origin: str = ""
+    note: str = ""

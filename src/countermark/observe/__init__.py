@@ -1,0 +1,7 @@
+"""The program's own log: structured, on stderr, never a prompt or a secret."""
+
+from __future__ import annotations
+
+from countermark.observe.logging import configure, get_logger, redact
+
+__all__ = ["configure", "get_logger", "redact"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from countermark.errors import KeyUnavailable, OutputUnwritable, SettingsInvalid
+from countermark.keys import KeyRing, Purpose, resolve
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> KeyRing:
+    ring = KeyRing.open(tmp_path / "keys")
+    ring.ensure()
+    return ring
+
+
+def test_ensure_makes_one_key_for_each_purpose_and_then_nothing(ring: KeyRing) -> None:
+    assert {info.purpose for info in ring.list()} == set(Purpose)
+    before = {p: ring.secret(p) for p in Purpose}
+    assert ring.ensure() == []
+    assert {p: ring.secret(p) for p in Purpose} == before
+    assert len(set(before.values())) == len(Purpose)
+
+
+def test_key_files_are_closed_to_others(ring: KeyRing) -> None:
+    for path in ring.folder.iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_file_open_to_others_is_refused_with_the_command_that_closes_it(ring: KeyRing) -> None:
+    path = ring.folder / "master-00.key"
+    path.chmod(0o644)
+    with pytest.raises(KeyUnavailable) as caught:
+        ring.secret(Purpose.MASTER)
+    assert "chmod 600" in caught.value.remedy
+
+
+def test_no_secret_appears_in_what_is_listed(ring: KeyRing) -> None:
+    listed = repr(ring.list())
+    for purpose in Purpose:
+        assert ring.secret(purpose).hex() not in listed
+
+
+def test_epochs_are_kept_and_the_newest_is_the_default(ring: KeyRing) -> None:
+    newer = ring.folder / "watermark-01.key"
+    newer.write_bytes(b"n" * 32)
+    newer.chmod(0o600)
+    assert ring.epochs(Purpose.WATERMARK) == (0, 1)
+    assert ring.secret(Purpose.WATERMARK) == b"n" * 32
+    assert ring.secret(Purpose.WATERMARK, 0) != b"n" * 32
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 33, b"z" * 64])
+def test_a_damaged_key_is_refused(ring: KeyRing, content: bytes) -> None:
+    path = ring.folder / "master-00.key"
+    path.write_bytes(content)
+    with pytest.raises(KeyUnavailable):
+        ring.secret(Purpose.MASTER)
+
+
+def test_secrets_by_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret"
+    path.write_text("ab" * 32 + "\n")
+    path.chmod(0o600)
+    assert resolve(f"file://{path}") == bytes.fromhex("ab" * 32)
+    monkeypatch.setenv("CM_TEST_KEY", "cd" * 32)
+    assert resolve("env://CM_TEST_KEY") == bytes.fromhex("cd" * 32)
+    ring = KeyRing.open(tmp_path / "ring", {Purpose.MASTER: "env://CM_TEST_KEY"})
+    ring.ensure()
+    assert ring.secret(Purpose.MASTER) == bytes.fromhex("cd" * 32)
+    assert not (tmp_path / "ring" / "master-00.key").exists()
+    with pytest.raises(SettingsInvalid):
+        resolve("vault://somewhere")
+    with pytest.raises(KeyUnavailable):
+        resolve("env://CM_NOT_SET_ANYWHERE")
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs /proc when run by root")
+def test_an_unwritable_folder_is_a_typed_error() -> None:
+    with pytest.raises(OutputUnwritable) as caught:
+        KeyRing.open(Path("/proc/countermark-keys")).ensure()
+    assert "COUNTERMARK_HOME" in caught.value.remedy

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from countermark.errors import SettingsInvalid
+from countermark.settings import load_settings
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    config = tmp_path / "countermark.toml"
+    config.write_text('tenant = "file"\n[watermark]\npsnr = 41.0\n[output]\nquality = 80\n')
+    environ = {"COUNTERMARK_CONFIG": str(config), "COUNTERMARK_TENANT": "env", "COUNTERMARK_WATERMARK__PSNR": "42"}
+    loaded = load_settings({"tenant": "flag", "home": None}, environ)
+    assert loaded.settings.tenant == "flag"
+    assert loaded.settings.watermark.psnr == 42.0
+    assert loaded.settings.output.quality == 80
+    assert loaded.settings.watermark.backend == "lattice"
+    assert loaded.origins["tenant"] == "command line"
+    assert loaded.origins["watermark.psnr"] == "environment COUNTERMARK_WATERMARK__PSNR"
+    assert loaded.origins["output.quality"] == str(config)
+    assert loaded.origins["watermark.backend"] == "default"
+
+
+def test_a_corrupt_file_is_named_with_the_line(tmp_path: Path) -> None:
+    config = tmp_path / "countermark.toml"
+    config.write_text('tenant = "a"\nthis is not toml\n')
+    with pytest.raises(SettingsInvalid, match="line 2") as caught:
+        load_settings({}, {"COUNTERMARK_CONFIG": str(config)})
+    assert str(config) in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('colour = "red"', "colour"),
+        ("[watermark]\npsnr = 99", "watermark.psnr"),
+        ("watermark = 3", "watermark"),
+        ('[keys]\nunheard-of = "env://X"', "keys"),
+    ],
+)
+def test_what_does_not_fit_names_file_and_setting(tmp_path: Path, text: str, name: str) -> None:
+    config = tmp_path / "countermark.toml"
+    config.write_text(text)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings({}, {"COUNTERMARK_CONFIG": str(config)})
+    assert name in caught.value.message
+    assert str(config) in caught.value.message
+
+
+def test_a_file_that_is_not_there_is_refused_not_ignored() -> None:
+    with pytest.raises(SettingsInvalid, match="not a file"):
+        load_settings({}, {"COUNTERMARK_CONFIG": "/nowhere/countermark.toml"})
+
+
+def test_a_section_given_as_value_is_refused() -> None:
+    environ = {"COUNTERMARK_WATERMARK": "x", "COUNTERMARK_WATERMARK__PSNR": "40"}
+    with pytest.raises(SettingsInvalid):
+        load_settings({}, environ)
