@@ -1,0 +1,95 @@
+"""From findings to a decision: the strictest rule that fires wins, and silence is never consent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from countermark.model import Category, Decision, Finding, FindingState, Outcome, Severity, Stage
+from countermark.policy.schema import Band, Policy
+
+
+@dataclass(frozen=True)
+class _Hit:
+    outcome: Outcome
+    rule: str
+    reason: str
+    category: Category | None = None
+    severity: Severity | None = None
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        return self.outcome.rank, self.severity or 0
+
+
+def decide(policy: Policy, findings: Iterable[Finding], stage: Stage) -> Decision:
+    """Judge the findings of one stage.
+
+    Every category that the policy names for this stage must have been assessed: a category with no finding at all, or
+    with any finding that was ``not_assessed``, falls under ``on_not_assessed`` (default: block).
+
+    Args:
+        policy: the policy in force.
+        findings: every finding of the stage; those of other stages are left aside.
+        stage: prompt or image.
+    """
+    by_category: dict[Category, list[Finding]] = {}
+    for finding in findings:
+        if finding.stage is stage:
+            by_category.setdefault(finding.category, []).append(finding)
+    hits: list[_Hit] = []
+    for category, stages in policy.categories.items():
+        band = stages.of(stage)
+        if band is not None:
+            hits.extend(_judge(policy, category, stage, band, by_category.get(category, [])))
+    return _decision(policy, hits, stage)
+
+
+def decide_failure(policy: Policy, stage: Stage, reason: str) -> Decision:
+    """The decision when a stage itself failed (a detector raised): ``on_error``, which can only hold or block."""
+    return _decision(policy, [_Hit(policy.defaults.on_error, f"on_error.{stage}", reason)], stage)
+
+
+def _judge(policy: Policy, category: Category, stage: Stage, band: Band, findings: list[Finding]) -> list[_Hit]:
+    rule = f"{category}.{stage}"
+    hits: list[_Hit] = []
+    unseen = [f for f in findings if f.state is FindingState.NOT_ASSESSED]
+    if unseen or not findings:
+        why = unseen[0].reason if unseen else "no detector of this category is installed"
+        outcome = band.on_not_assessed or policy.defaults.on_not_assessed
+        hits.append(_Hit(outcome, f"{rule}.on_not_assessed", f"{category} was not assessed: {why}.", category))
+    for finding in findings:
+        if finding.score is None:
+            continue
+        for outcome, threshold, severity in (
+            (Outcome.BLOCK, band.block, band.severity.block),
+            (Outcome.REVIEW, band.review, band.severity.review),
+        ):
+            by_score = threshold is not None and finding.score >= threshold
+            by_severity = severity is not None and finding.severity >= severity
+            if by_score or by_severity:
+                measure = (
+                    f"score {finding.score:.2f}, at or above {threshold:.2f}"
+                    if by_score
+                    else f"severity {finding.severity}, at or above {severity}"
+                )
+                reason = f"{category} in the {stage}: {measure} ({finding.detector.id})."
+                hits.append(_Hit(outcome, f"{rule}.{outcome}", reason, category, finding.severity))
+                break
+    return hits
+
+
+def _decision(policy: Policy, hits: list[_Hit], stage: Stage) -> Decision:
+    fired = sorted((h for h in hits if h.outcome is not Outcome.ALLOW), key=lambda h: h.weight, reverse=True)
+    top = fired[0] if fired else _Hit(Outcome.ALLOW, f"allow.{stage}", "")
+    return Decision(
+        outcome=top.outcome,
+        rule=top.rule,
+        policy_id=policy.metadata.id,
+        policy_version=policy.metadata.version,
+        policy_digest=policy.digest,
+        reasons=tuple(dict.fromkeys(h.reason for h in fired)),
+        category=top.category,
+        severity=top.severity,
+        stage=stage if fired else None,
+    )

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from countermark.errors import NotFound, PolicyInvalid
+from countermark.model import Category, DetectorRef, Finding, FindingState, Outcome, Severity, Stage
+from countermark.policy import decide, decide_failure, load_policy
+from countermark.policy.load import parse_policy
+
+HEADER = "apiVersion: countermark.policy/v1\nkind: Policy\nmetadata: {id: test, version: '1'}\n"
+DETECTOR = DetectorRef(id="test", version="1")
+
+
+def policy(text: str):  # type: ignore[no-untyped-def]
+    return parse_policy((HEADER + text).encode(), "test.yaml")
+
+
+def seen(category: Category, score: float, severity: Severity = 0, stage: Stage = Stage.PROMPT) -> Finding:
+    return Finding(
+        stage=stage,
+        category=category,
+        state=FindingState.ASSESSED,
+        score=score,
+        severity=severity,
+        detector=DETECTOR,
+    )
+
+
+def unseen(category: Category, stage: Stage = Stage.PROMPT) -> Finding:
+    return Finding(
+        stage=stage, category=category, state=FindingState.NOT_ASSESSED, detector=DETECTOR, reason="weights missing"
+    )
+
+
+VIOLENCE = "categories: {violence: {prompt: {review: 0.5, block: 0.8}}}"
+
+
+@pytest.mark.parametrize(
+    ("score", "outcome"),
+    [(0.0, "allow"), (0.499, "allow"), (0.5, "review"), (0.799, "review"), (0.8, "block"), (1.0, "block")],
+)
+def test_bands_include_their_threshold(score: float, outcome: str) -> None:
+    decision = decide(policy(VIOLENCE), [seen(Category.VIOLENCE, score)], Stage.PROMPT)
+    assert decision.outcome == outcome
+
+
+def test_a_refusal_names_category_severity_stage_rule_and_reason() -> None:
+    decision = decide(policy(VIOLENCE), [seen(Category.VIOLENCE, 0.93, 6)], Stage.PROMPT)
+    assert (decision.category, decision.severity, decision.stage) == (Category.VIOLENCE, 6, Stage.PROMPT)
+    assert decision.rule == "violence.prompt.block"
+    assert "0.93" in decision.reasons[0]
+
+
+def test_what_was_not_assessed_blocks_unless_the_band_says_otherwise() -> None:
+    strict = policy(VIOLENCE)
+    assert decide(strict, [], Stage.PROMPT).outcome is Outcome.BLOCK
+    assert decide(strict, [unseen(Category.VIOLENCE)], Stage.PROMPT).outcome is Outcome.BLOCK
+    lenient = policy("categories: {violence: {prompt: {block: 0.8, on_not_assessed: allow}}}")
+    assert decide(lenient, [unseen(Category.VIOLENCE)], Stage.PROMPT).outcome is Outcome.ALLOW
+    holding = policy("defaults: {on_not_assessed: review}\ncategories: {violence: {prompt: {block: 0.8}}}")
+    assert decide(holding, [], Stage.PROMPT).outcome is Outcome.REVIEW
+
+
+def test_one_silent_detector_stops_even_where_another_says_safe() -> None:
+    findings = [seen(Category.VIOLENCE, 0.01), unseen(Category.VIOLENCE)]
+    decision = decide(policy(VIOLENCE), findings, Stage.PROMPT)
+    assert decision.outcome is Outcome.BLOCK
+    assert "weights missing" in decision.reasons[0]
+
+
+def test_the_strictest_rule_wins_whatever_the_order() -> None:
+    text = "categories: {violence: {prompt: {review: 0.2}}, sexual: {prompt: {block: 0.5}}}"
+    findings = [seen(Category.VIOLENCE, 0.9), seen(Category.SEXUAL, 0.6)]
+    for order in (findings, findings[::-1]):
+        decision = decide(policy(text), order, Stage.PROMPT)
+        assert decision.outcome is Outcome.BLOCK
+        assert decision.category is Category.SEXUAL
+        assert len(decision.reasons) == 2
+
+
+def test_severity_bands_decide_by_agreement() -> None:
+    text = "categories: {sexual: {image: {severity: {review: 2, block: 6}}}}"
+    for severity, outcome in ((0, "allow"), (2, "review"), (4, "review"), (6, "block")):
+        found = [seen(Category.SEXUAL, 0.5, severity, Stage.IMAGE)]  # type: ignore[arg-type]
+        assert decide(policy(text), found, Stage.IMAGE).outcome == outcome
+
+
+def test_findings_of_another_stage_do_not_count() -> None:
+    decision = decide(policy(VIOLENCE), [seen(Category.VIOLENCE, 0.0, stage=Stage.IMAGE)], Stage.PROMPT)
+    assert decision.outcome is Outcome.BLOCK
+
+
+def test_a_failed_check_never_opens_the_gate() -> None:
+    assert decide_failure(policy(VIOLENCE), Stage.IMAGE, "boom").outcome is Outcome.BLOCK
+    with pytest.raises(PolicyInvalid, match="on_error"):
+        policy("defaults: {on_error: allow}\n" + VIOLENCE)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("categories: {violence: {prompt: {review: 0.9, block: 0.8}}}", "test.yaml:4"),
+        ("categories:\n  violence:\n    prompt: {blok: 0.8}", "test.yaml:6"),
+        ("categories: {kittens: {}}", "test.yaml:4"),
+        ("categories: {violence: {prompt: {block: 1.5}}}", "test.yaml:4"),
+        ("categories: {}", "test.yaml:4"),
+        ("categories: {violence: {prompt: [1, 2}}", "test.yaml:4"),
+    ],
+)
+def test_faults_carry_file_and_line(text: str, where: str) -> None:
+    with pytest.raises(PolicyInvalid) as caught:
+        policy(text)
+    assert where in caught.value.message
+
+
+def test_aliases_and_other_documents_are_refused() -> None:
+    with pytest.raises(PolicyInvalid, match="alias"):
+        policy("x: &a [1]\ny: *a\n" + VIOLENCE)
+    for raw in (b"", b"[]", b"\xff\xfe", b"just text"):
+        with pytest.raises(PolicyInvalid):
+            parse_policy(raw, "test.yaml")
+
+
+def test_a_missing_or_enormous_file_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load_policy(tmp_path / "none.yaml")
+    big = tmp_path / "big.yaml"
+    big.write_bytes(b"#" * (2 << 20))
+    with pytest.raises(PolicyInvalid):
+        load_policy(big)
+
+
+def test_the_digest_is_of_the_meaning_not_the_spelling() -> None:
+    plain, commented = policy(VIOLENCE), policy("# a comment\n" + VIOLENCE)
+    changed = policy(VIOLENCE.replace("0.8", "0.81"))
+    assert plain.digest == commented.digest
+    assert plain.digest != changed.digest
+
+
+def test_the_shipped_policy_is_strict_about_silence() -> None:
+    shipped = load_policy()
+    for stage in Stage:
+        assert decide(shipped, [], stage).outcome is Outcome.BLOCK
+    assert Category.SEXUAL_MINORS in shipped.categories
