@@ -1,0 +1,58 @@
+"""The numbers of the lattice watermark. All belong to version 1 of the payload: changing one makes a new version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The constants of one version, each with what it is for.
+
+    Attributes:
+        canonical_side: geometric-mean side of the canonical plane, in pixels; the mark's scale is tied to it.
+        small_image_side: images with a geometric-mean side up to this use half the canonical side, so that their
+            mark is not so coarse that it hides behind a handful of pixels.
+        tile: side of the square tile that repeats over the canonical plane.
+        super_tile: side, in tiles, of the keyed pattern of signs that multiplies all but the tones.
+        radius_min, radius_max: the annulus of tile frequencies (cycles a tile) that carries the mark. Lower is hidden
+            by the picture; higher does not survive shrinking and strong compression.
+        amplitude_slope: a coefficient of radius r has amplitude r**-slope, like the spectra of pictures.
+        pilot_share: share of the coefficients' dimensions that carry known signs, for shift and channel gain.
+        tone_orbits: tones come in orbits of four under quarter turns and flips; how many orbits.
+        tone_radius_min: the lowest radius of a tone.
+        tone_energy: share of the tile's energy spent on the tones.
+        code_length: length of the polar code, a power of two.
+        list_size: paths of the list decoder.
+        mask_exponent, mask_floor, mask_cap: strength of the mark as a function of local contrast.
+        rebalancing: how strongly coded bits that the picture opposes are reinforced at the expense of others.
+        rebalancing_range: bounds of that gain.
+    """
+
+    canonical_side: int = 512
+    small_image_side: int = 330
+    tile: int = 64
+    super_tile: int = 8
+    radius_min: float = 3.5
+    radius_max: float = 15.0
+    amplitude_slope: float = 1.1
+    pilot_share: float = 0.14
+    tone_orbits: int = 6
+    tone_radius_min: float = 6.5
+    tone_energy: float = 0.2
+    code_length: int = 512
+    list_size: int = 16
+    mask_exponent: float = 0.5
+    mask_floor: float = 1.2
+    mask_cap: float = 18.0
+    rebalancing: float = 0.6
+    rebalancing_range: tuple[float, float] = (0.4, 2.2)
+
+    @property
+    def period(self) -> int:
+        """Side, in canonical pixels, after which the mark repeats: tile × super-tile."""
+        return self.tile * self.super_tile
+
+
+V1 = Parameters()
+"""The parameters of payload version 1."""

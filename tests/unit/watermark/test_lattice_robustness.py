@@ -1,0 +1,124 @@
+"""The whole payload is recovered exactly after what happens to pictures on their way."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+RECORD_ID = 0xC0FFEE_123456
+PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee")
+
+Attack = Callable[[np.ndarray], np.ndarray]
+
+
+def encoded(form: str, quality: int) -> Attack:
+    def attack(pixels: np.ndarray) -> np.ndarray:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, form, quality=quality)
+        return np.asarray(Image.open(buffer).convert("RGB"))
+
+    return attack
+
+
+def resized(scale: float) -> Attack:
+    def attack(pixels: np.ndarray) -> np.ndarray:
+        size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+    return attack
+
+
+def cropped(area: float) -> Attack:
+    def attack(pixels: np.ndarray) -> np.ndarray:
+        height, width = (int(side * area**0.5) for side in pixels.shape[:2])
+        top, left = int((pixels.shape[0] - height) * 0.83), int((pixels.shape[1] - width) * 0.31)
+        return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+
+    return attack
+
+
+def rotated(degrees: float) -> Attack:
+    return lambda pixels: np.asarray(Image.fromarray(pixels).rotate(degrees, Image.Resampling.BICUBIC, expand=True))
+
+
+def enhanced(kind: type, factor: float) -> Attack:
+    return lambda pixels: np.asarray(kind(Image.fromarray(pixels)).enhance(factor))
+
+
+def perspective(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    moved = corners + np.array([[0.04, 0.03], [-0.01, 0.02], [-0.03, -0.02], [0.02, 0]]) * [width, height]
+    matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+    return cv2.warpPerspective(pixels, matrix, (width, height))
+
+
+def chain(*attacks: Attack) -> Attack:
+    def attack(pixels: np.ndarray) -> np.ndarray:
+        for step in attacks:
+            pixels = step(pixels)
+        return pixels
+
+    return attack
+
+
+ATTACKS: dict[str, Attack] = {
+    "none": lambda pixels: pixels,
+    "jpeg 95": encoded("JPEG", 95),
+    "jpeg 75": encoded("JPEG", 75),
+    "jpeg 50": encoded("JPEG", 50),
+    "webp 50": encoded("WEBP", 50),
+    "half size": resized(0.5),
+    "one and a half": resized(1.5),
+    "crop to 60 %": cropped(0.6),
+    "crop to 50 %": cropped(0.5),
+    "rotated 5°": rotated(5),
+    "rotated 90°": rotated(90),
+    "rotated 180°": rotated(180),
+    "flipped": lambda pixels: np.ascontiguousarray(pixels[:, ::-1]),
+    "darker": enhanced(ImageEnhance.Brightness, 0.6),
+    "more contrast": enhanced(ImageEnhance.Contrast, 1.7),
+    "greyscale": enhanced(ImageEnhance.Color, 0.0),
+    "blurred": lambda pixels: cv2.GaussianBlur(pixels, (0, 0), 1.0),
+    "median": lambda pixels: cv2.medianBlur(pixels, 3),
+    "web": chain(cropped(0.6), resized(0.8), encoded("JPEG", 50)),
+}
+
+
+@pytest.fixture(scope="module")
+def marked(mark, photographs):
+    return {name: mark.embed(photographs[name], RECORD_ID) for name in PHOTOGRAPHS}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+def test_the_payload_survives(mark, marked, attack):
+    detections = {name: mark.detect(attack(pixels)) for name, pixels in marked.items()}
+    assert {name: found.record_id for name, found in detections.items()} == dict.fromkeys(marked, RECORD_ID)
+    assert all(found.state == "detected" for found in detections.values())
+    assert all(0 < found.false_positive_probability < 1e-6 for found in detections.values())
+
+
+def test_a_perspective_is_undone(mark, marked):
+    assert mark.detect(perspective(marked["coffee"])).record_id == RECORD_ID
+
+
+def test_a_small_picture_keeps_its_mark(mark, photographs):
+    small = cv2.resize(photographs["astronaut"], (128, 128), interpolation=cv2.INTER_AREA)
+    assert mark.detect(mark.embed(small, RECORD_ID)).record_id == RECORD_ID
+
+
+def test_a_thumbnail_keeps_the_mark_of_its_original(mark, marked):
+    thumbnail = resized(0.3)(marked["china"])
+    assert min(thumbnail.shape[:2]) < 130
+    assert mark.detect(thumbnail).record_id == RECORD_ID
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_flat_picture_carries_the_mark_through_jpeg(mark, level):
+    flat = np.full((256, 384, 3), level, np.uint8)
+    assert mark.detect(encoded("JPEG", 75)(mark.embed(flat, RECORD_ID))).record_id == RECORD_ID
