@@ -1,0 +1,49 @@
+"""One writer at a time: an advisory lock on a file beside the store, released by the system when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from countermark.errors import HomeLocked, OutputUnwritable
+
+
+class WriterLock:
+    """Held from construction until :meth:`release`.
+
+    Raises:
+        HomeLocked: another log, in this process or another, writes to the same store.
+        OutputUnwritable: the lock file cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise OutputUnwritable(f"The lock file {path} cannot be opened: {error.strerror or error}.") from error
+        try:
+            _lock(self._handle)
+        except OSError:
+            os.close(self._handle)
+            raise HomeLocked(f"Another process writes to the audit log guarded by {path}.") from None
+
+    def release(self) -> None:
+        """Let others write. The file stays: removing it would let two writers lock different files."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

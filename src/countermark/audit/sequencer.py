@@ -1,0 +1,206 @@
+"""The one place that gives entries their index, grows the tree and signs it.
+
+A commit is three steps, in an order that no crash can turn into a contradiction:
+
+1. entries, tiles and head in one durable transaction: from here on they are never lost;
+2. the record of signed heads moves from the old head to the new, durably, by compare-and-swap;
+3. the checkpoint is signed and published.
+
+A crash after step 1 or 2 leaves a store that is *ahead* of its last checkpoint by at most one batch; the next start
+takes steps 2 and 3. A store *behind* the record was rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from countermark.audit.checkpoint import open_checkpoint, sign_checkpoint
+from countermark.audit.commit import MAX_BATCH, AppendEntry, BeginAttempt, Submission
+from countermark.audit.note import NoteSigner
+from countermark.audit.stores.signed import SignedHead, SignedStore
+from countermark.audit.stores.sqlite import SqliteStore
+from countermark.audit.stores.sqlite_reader import Head
+from countermark.audit.tiles import TILE_WIDTH, TileBuilder, subtree_oracle
+from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash
+from countermark.errors import AuditRollback, AuditStoreDamaged, EventInvalid, KeyUnavailable, ProofInvalid
+
+
+class Sequencer:
+    """The writer's memory of the tree: its edge, its rightmost tiles, and what was signed.
+
+    After an exception from :meth:`commit` memory may be ahead of the disk: drop the object and make another.
+
+    Args:
+        store: the log's store, held under its writer lock.
+        signed: the record of signed heads.
+        signer: the log's key, named after its origin.
+        held: a checkpoint of this log kept elsewhere; it vouches for the store where the record is lost.
+        session: names this process among those that begin attempts.
+
+    Raises:
+        AuditRollback: the store is behind what was signed, or the record is missing and no checkpoint vouches for it.
+        AuditStoreDamaged: head, tiles, entries and checkpoint contradict each other.
+        KeyUnavailable: the log is signed with another key.
+    """
+
+    def __init__(
+        self, store: SqliteStore, signed: SignedStore, signer: NoteSigner, *, held: str | None, session: str
+    ) -> None:
+        self._store = store
+        self._signed = signed
+        self._signer = signer
+        self._session = session
+        self._held = held
+        if not store.writer.meta():
+            with store.transaction():
+                store.create(signer.name, signer.verifier_key)
+        self._check_key()
+        head = store.writer.head()
+        self._subtree = subtree_oracle(store.writer.tile)
+        try:
+            self._edge = CompactRange.load(head.size, self._subtree)
+            self._tiles = TileBuilder(head.size, store.writer.tile)
+            self._published = self._check_head(head)
+            self._last_signed = self._check_record(head)
+        except LookupError as error:
+            raise AuditStoreDamaged(f"The audit store lacks tree hashes: {error}.") from error
+        if self._last_signed != self._current() or not head.note or self._published < head.size:
+            self._publish()
+
+    @property
+    def size(self) -> int:
+        """Entries in the log."""
+        return self._edge.size
+
+    # --- committing -------------------------------------------------------------------------------------------------
+
+    def commit(self, batch: Sequence[Submission]) -> None:
+        """Make a batch durable, then sign it. Single submissions may be refused (their ``error``)."""
+        before = SignedHead(self._edge.size, self._edge.root())
+        with self._store.transaction():
+            for submission in batch:
+                if isinstance(submission, AppendEntry):
+                    self._stage(submission)
+                elif isinstance(submission, BeginAttempt):
+                    self._store.add_pending(submission.attempt, submission.tenant, submission.time, self._session)
+            after = self._current()
+            if after.size > before.size:
+                self._store.put_tiles(self._tiles.take_changed())
+                self._store.advance_head((before.size, before.root), (after.size, after.root))
+        if after.size > before.size:
+            self._publish()
+        for submission in batch:
+            if isinstance(submission, AppendEntry):
+                submission.size = after.size
+
+    def _stage(self, item: AppendEntry) -> None:
+        """Write one entry inside the transaction, unless the event is already there."""
+        earlier = self._store.writer.index_of(item.event_id)
+        if earlier is not None:
+            if self._store.writer.body(earlier) != item.body:
+                item.error = EventInvalid(
+                    f"Event {item.event_id} is already entry {earlier} of the log, with other content.",
+                    remedy="Give each event an id of its own; repeat an append only with the very same event.",
+                )
+            item.index = earlier
+            return
+        item.index = self._edge.size
+        leaf = leaf_hash(item.body)
+        self._store.add_entry(item.index, item.body, leaf, item.row)
+        if item.sealed:
+            self._store.add_sealed(item.event_id, item.sealed)
+        if item.concludes:
+            self._store.remove_pending(item.concludes)
+        self._edge.append(leaf)
+        self._tiles.append(leaf)
+
+    def _publish(self) -> None:
+        current = self._current()
+        self._signed.swap(self._signer.name, self._last_signed, current)
+        self._last_signed = current
+        note = sign_checkpoint(self._signer, current.size, current.root)
+        fills_a_tile = current.size // TILE_WIDTH > self._published // TILE_WIDTH
+        with self._store.transaction(durable=False):  # losing it costs nothing: the next start signs the same again
+            self._store.put_note(current.size, note, keep=fills_a_tile)
+        self._published = current.size
+
+    def _current(self) -> SignedHead:
+        return SignedHead(self._edge.size, self._edge.root())
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    def _check_key(self) -> None:
+        meta = self._store.writer.meta()
+        if meta.get("verifier_key") != self._signer.verifier_key:
+            raise KeyUnavailable(
+                f"The log '{meta.get('origin')}' is signed with another key than the one given for"
+                f" '{self._signer.name}'.",
+                remedy="Give the key that this log was made with, or start a new log in another folder.",
+            )
+
+    def _check_head(self, head: Head) -> int:
+        """The size of the published checkpoint, after comparing head, entries, tiles and checkpoint."""
+        if self._edge.root() != head.root:
+            raise AuditStoreDamaged(
+                f"The tree hashes of the audit store do not lead to its head of {head.size} entries."
+            )
+        entries = self._store.writer.entry_count()
+        if entries != head.size:
+            raise AuditStoreDamaged(f"The audit store has {entries} entries, but its head says {head.size}.")
+        if not head.note:
+            published = 0
+        else:
+            try:
+                checkpoint = open_checkpoint(head.note, self._signer.verifier_key)
+            except ProofInvalid as error:
+                raise AuditStoreDamaged(f"The stored checkpoint cannot be trusted: {error.message}") from error
+            published = checkpoint.size
+            if not self._holds(published, checkpoint.root):
+                raise AuditStoreDamaged(f"The tree differs from the signed checkpoint of {published} entries.")
+        self._check_unsigned(published, head.size)
+        return published
+
+    def _check_unsigned(self, published: int, size: int) -> None:
+        """A crash leaves at most one batch unsigned, and its entries fit their leaf hashes."""
+        if size - published > MAX_BATCH:
+            raise AuditStoreDamaged(f"{size - published} entries are not signed, more than a crash can leave behind.")
+        for index in range(published, size):
+            body = self._store.writer.body(index)
+            tile, offset = divmod(index, TILE_WIDTH)
+            leaf = self._store.writer.tile(0, tile)[offset * HASH_BYTES :][:HASH_BYTES]
+            if body is None or leaf_hash(body) != leaf:
+                raise AuditStoreDamaged(f"Entry {index}, not yet signed, differs from its leaf hash.")
+
+    def _check_record(self, head: Head) -> SignedHead | None:
+        """The record of what was signed last, after comparing it with the store."""
+        record = self._signed.get(self._signer.name)
+        if record is not None and record.size > head.size:
+            raise AuditRollback(f"The audit store holds {head.size} entries, but {record.size} were signed.")
+        if record is not None and not self._holds(record.size, record.root):
+            raise AuditStoreDamaged(f"The tree differs from what was signed at {record.size} entries.")
+        if (record is None and head.size) or (record is not None and record.size < self._published):
+            self._check_held(head, record)
+        return record
+
+    def _check_held(self, head: Head, record: SignedHead | None) -> None:
+        """Where the record is lost or old, only a checkpoint kept elsewhere can vouch for the store."""
+        if self._held is None:
+            state = "missing" if record is None else f"older than the log (it says {record.size} entries)"
+            raise AuditRollback(
+                f"The record of signed checkpoints, {self._signed.path}, is {state}: nothing here can tell whether"
+                f" these {head.size} entries are all that was ever signed.",
+                remedy="Bring back signed.db, or open the log with the newest checkpoint kept elsewhere.",
+            )
+        checkpoint = open_checkpoint(self._held, self._signer.verifier_key)
+        if checkpoint.size > head.size:
+            raise AuditRollback(
+                f"The store holds {head.size} entries; the checkpoint kept elsewhere {checkpoint.size}."
+            )
+        if not self._holds(checkpoint.size, checkpoint.root):
+            raise AuditStoreDamaged(
+                f"The tree differs from the checkpoint kept elsewhere of {checkpoint.size} entries."
+            )
+
+    def _holds(self, size: int, root: bytes) -> bool:
+        """Whether the first ``size`` entries have that root, by the stored tree hashes."""
+        return size <= self._edge.size and root == (self._subtree(0, size) if size else EMPTY_ROOT)

@@ -1,0 +1,1 @@
+"""Where a log is kept: SQLite, and the separate record of what was signed."""

@@ -1,0 +1,76 @@
+"""What was signed last, in a store of its own: compare-and-swapped before each signature.
+
+The log signs a checkpoint only after this record has moved from the previous head to the new one, so a store that was
+rolled back, or a second copy of the log with the same key, cannot sign a history that contradicts one already signed.
+It must never be restored from a backup. Idea: the compare-and-swap backend of FiloSottile/sunlight.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from countermark.audit.stores.sqlite_schema import connect_reader, connect_writer, reported
+from countermark.errors import AuditRollback
+
+
+@dataclass(frozen=True)
+class SignedHead:
+    """The newest head for which a signature was allowed."""
+
+    size: int
+    root: bytes
+
+
+class SignedStore:
+    """The record ``signed(origin, size, root)`` of one or more logs."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._connection = connect_reader(path) if read_only else connect_writer(path)
+        if not read_only:
+            with reported(path):
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute(
+                    "CREATE TABLE IF NOT EXISTS signed"
+                    " (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT"
+                )
+
+    def get(self, origin: str) -> SignedHead | None:
+        """What was signed last for a log."""
+        with reported(self.path):
+            row = self._connection.execute("SELECT size, root FROM signed WHERE origin = ?", (origin,)).fetchone()
+        return SignedHead(row[0], bytes(row[1])) if row else None
+
+    def swap(self, origin: str, old: SignedHead | None, new: SignedHead) -> None:
+        """Move the record from ``old`` (``None``: no record yet) to ``new``; durable on return.
+
+        Raises:
+            AuditRollback: the record is not at ``old``.
+        """
+        with reported(self.path):
+            moved = self._insert(origin, new) if old is None else self._update(origin, old, new)
+        if not moved:
+            raise AuditRollback(
+                f"Something else signed for the log '{origin}' since this writer opened it.",
+                remedy="Two copies of one log are being written. Stop this one and keep its files as evidence.",
+            )
+
+    def _insert(self, origin: str, new: SignedHead) -> bool:
+        try:
+            self._connection.execute("INSERT INTO signed VALUES (?, ?, ?)", (origin, new.size, new.root))
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def _update(self, origin: str, old: SignedHead, new: SignedHead) -> bool:
+        cursor = self._connection.execute(
+            "UPDATE signed SET size = ?, root = ? WHERE origin = ? AND size = ? AND root = ?",
+            (new.size, new.root, origin, old.size, old.root),
+        )
+        return cursor.rowcount == 1
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,172 @@
+"""A log in one SQLite file: write-ahead log, every commit synchronised to disk, readers that never block the writer."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+from countermark.audit.privacy import Sealed
+from countermark.audit.query import INDEX_COLUMNS, IndexRow
+from countermark.audit.stores.sqlite_reader import SqliteReader
+from countermark.audit.stores.sqlite_schema import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    connect_reader,
+    connect_writer,
+    reported,
+)
+from countermark.audit.tree import EMPTY_ROOT
+from countermark.errors import AuditError, AuditStoreDamaged
+
+_INSERT_INDEX = (
+    f"INSERT INTO event_index (seq, leaf, {', '.join(INDEX_COLUMNS)}) VALUES (?, ?{', ?' * len(INDEX_COLUMNS)})"  # noqa: S608
+)
+IDLE_READERS = 8
+
+
+class SqliteStore:
+    """The tables of one log.
+
+    Writing belongs to whoever holds the log's writer lock, one thread at a time; readers may be many.
+
+    Raises:
+        NotFound: ``read_only`` and there is no such file.
+        OutputUnwritable: not ``read_only`` and the file cannot be written.
+        AuditStoreDamaged: not a store of this version.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.path = path
+        self._idle: list[SqliteReader] = []
+        self._idle_lock = threading.Lock()
+        self._connection = connect_reader(path) if read_only else connect_writer(path)
+        self.writer = SqliteReader(self._connection)
+        """Reads inside the writer's own transaction."""
+        try:
+            with reported(path):
+                self._check_version()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_version(self) -> None:
+        version = self.writer.version()
+        if version not in (0, SCHEMA_VERSION):
+            raise AuditError(
+                f"The audit store {self.path} has format {version}; this version reads format {SCHEMA_VERSION}.",
+                remedy="Use the version of countermark that wrote it, or a newer one.",
+            )
+
+    def reported(self) -> AbstractContextManager[None]:
+        """Turns SQLite's errors into ours, naming this store."""
+        return reported(self.path)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reader(self) -> Iterator[SqliteReader]:
+        """A reader for a few queries by one thread."""
+        with self._idle_lock:
+            reader = self._idle.pop() if self._idle else None
+        with reported(self.path):
+            reader = reader or SqliteReader(connect_reader(self.path))
+            try:
+                yield reader
+            finally:
+                self._return(reader)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteReader]:
+        """A reader that sees the store as it is now, however much is appended meanwhile."""
+        with self.reader() as reader:
+            reader.connection.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                with suppress(sqlite3.Error):
+                    reader.connection.execute("ROLLBACK")
+
+    def _return(self, reader: SqliteReader) -> None:
+        with self._idle_lock:
+            if len(self._idle) < IDLE_READERS:
+                self._idle.append(reader)
+                return
+        reader.connection.close()
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All or nothing. A transaction that is not ``durable`` may be lost in a power cut, never torn."""
+        execute = self._connection.execute
+        execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite rolls back by itself on some errors
+                execute("ROLLBACK")
+            raise
+
+    def create(self, origin: str, verifier_key: str) -> None:
+        """Make the tables of a new, empty log. Call inside a transaction."""
+        for statement in SCHEMA.split(";"):
+            if statement.strip():
+                self._connection.execute(statement)
+        meta = {"origin": origin, "verifier_key": verifier_key}
+        self._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        self._connection.execute("INSERT INTO head VALUES (0, 0, ?, '')", (EMPTY_ROOT,))
+
+    def add_entry(self, index: int, body: bytes, leaf: bytes, row: IndexRow) -> None:
+        """Store one entry and its index row."""
+        self._connection.execute("INSERT INTO entry VALUES (?, ?)", (index, body))
+        self._connection.execute(_INSERT_INDEX, (index, leaf, *row))
+
+    def add_sealed(self, event_id: str, sealed: Sealed) -> None:
+        """Store the ciphertexts of an event and its wrapped data key."""
+        key = sealed.key
+        self._connection.execute("INSERT INTO secret VALUES (?, ?, ?)", (key.key_id, key.master_id, key.wrapped))
+        rows = [(event_id, field, ciphertext) for field, ciphertext in sealed.ciphertexts.items()]
+        self._connection.executemany("INSERT INTO blob VALUES (?, ?, ?)", rows)
+
+    def put_tiles(self, tiles: Iterable[tuple[int, int, bytes]]) -> None:
+        """Store tiles, over their narrower predecessors."""
+        self._connection.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?, ?)", tiles)
+
+    def advance_head(self, old: tuple[int, bytes], new: tuple[int, bytes]) -> None:
+        """Move the head from one ``(size, root)`` to the next.
+
+        Raises:
+            AuditStoreDamaged: the head is not where the writer left it.
+        """
+        cursor = self._connection.execute(
+            "UPDATE head SET size = ?, root = ? WHERE size = ? AND root = ?", (*new, *old)
+        )
+        if cursor.rowcount != 1:
+            raise AuditStoreDamaged(f"The head of {self.path} was changed by someone else.")
+
+    def put_note(self, size: int, note: str, *, keep: bool) -> None:
+        """Publish a signed checkpoint; ``keep`` it for the record too."""
+        self._connection.execute("UPDATE head SET note = ?", (note,))
+        if keep:
+            self._connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", (size, note))
+
+    def add_pending(self, attempt: str, tenant: str, time: str, session: str) -> None:
+        """Remember that an attempt began."""
+        self._connection.execute("INSERT OR IGNORE INTO pending VALUES (?, ?, ?, ?)", (attempt, tenant, time, session))
+
+    def remove_pending(self, attempt: str) -> None:
+        """An attempt has its outcome."""
+        self._connection.execute("DELETE FROM pending WHERE attempt = ?", (attempt,))
+
+    def close(self) -> None:
+        """Close every connection. The last one to close folds the write-ahead log into the file."""
+        with self._idle_lock:
+            readers, self._idle = self._idle, []
+        for reader in readers:
+            reader.connection.close()
+        self._connection.close()

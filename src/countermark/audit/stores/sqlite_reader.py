@@ -1,0 +1,152 @@
+"""What is asked of an SQLite store. One reader is one connection, used by one thread at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from countermark.audit.privacy import WrappedKey
+from countermark.audit.query import INDEX_COLUMNS, Filter
+from countermark.errors import AuditStoreDamaged
+
+_COLUMNS = ", ".join(INDEX_COLUMNS)
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the store says of itself: entries and root as committed, and the newest signed checkpoint.
+
+    For a moment after a commit the note is older than the size; it is empty only in a log being made.
+    """
+
+    size: int
+    root: bytes
+    note: str
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An attempt that began and has no outcome in the log."""
+
+    attempt: str
+    tenant: str
+    time: str
+
+
+StoredRow = tuple[int, bytes, bytes | None, tuple[str | None, ...]]
+"""An entry's number and body, and what the index says of it: leaf hash and columns (``None`` without a row there)."""
+
+
+class SqliteReader:
+    """Read queries over one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._execute = connection.execute
+
+    def meta(self) -> dict[str, str]:
+        """Origin and verifier key as stored; empty in a store being made."""
+        if not self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
+            return {}
+        return dict(self._execute("SELECT key, value FROM meta"))
+
+    def version(self) -> int:
+        """The schema version; 0 for an empty file."""
+        return int(self._execute("PRAGMA user_version").fetchone()[0])
+
+    def head(self) -> Head:
+        """The head.
+
+        Raises:
+            AuditStoreDamaged: its row is missing.
+        """
+        row = self._execute("SELECT size, root, note FROM head").fetchone()
+        if row is None:
+            raise AuditStoreDamaged("The audit store has lost its head row.")
+        return Head(*row)
+
+    def kept_checkpoints(self) -> list[tuple[int, str]]:
+        """``(size, note)`` of the checkpoints kept for the record, oldest first."""
+        return self._execute("SELECT size, note FROM checkpoint ORDER BY size").fetchall()
+
+    def tile(self, level: int, index: int) -> bytes:
+        """A tile's hashes; empty where there is none."""
+        row = self._execute("SELECT hashes FROM tile WHERE level = ? AND idx = ?", (level, index)).fetchone()
+        return bytes(row[0]) if row else b""
+
+    def file_complaints(self) -> list[str]:
+        """What SQLite's own check says of the look-up index, such as rows hidden from it; up to ten sentences."""
+        return [text for (text,) in self._execute("PRAGMA integrity_check(event_index)") if text != "ok"][:10]
+
+    def tile_keys(self) -> set[tuple[int, int]]:
+        """``(level, index)`` of every stored tile."""
+        return set(self._execute("SELECT level, idx FROM tile"))
+
+    def entry_count(self) -> int:
+        """One more than the last entry's index."""
+        return int(self._execute("SELECT ifnull(max(seq), -1) + 1 FROM entry").fetchone()[0])
+
+    def body(self, index: int) -> bytes | None:
+        """An entry's bytes, not yet checked against the tree."""
+        row = self._execute("SELECT body FROM entry WHERE seq = ?", (index,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def rows(self) -> Iterator[StoredRow]:
+        """Every entry in stored order, with its index row, in one pass."""
+        cursor = self._execute(
+            f"SELECT entry.seq, body, leaf, {_COLUMNS} FROM entry LEFT JOIN event_index USING (seq) ORDER BY entry.seq"  # noqa: S608
+        )
+        while batch := cursor.fetchmany(ROWS_AT_ONCE):
+            for row in batch:
+                seq, body, leaf = row[:3]
+                yield seq, body if isinstance(body, bytes) else str(body).encode(), leaf, row[3:]
+
+    def index_rows_without_entry(self) -> list[int]:
+        """Entries that only the index knows."""
+        query = "SELECT seq FROM event_index LEFT JOIN entry USING (seq) WHERE body IS NULL ORDER BY seq LIMIT 1000"
+        return [seq for (seq,) in self._execute(query)]
+
+    def indexed_leaves(self) -> list[bytes]:
+        """The leaf hashes that the index holds, in order."""
+        return [bytes(leaf) for (leaf,) in self._execute("SELECT leaf FROM event_index ORDER BY seq")]
+
+    def index_of(self, event_id: str) -> int | None:
+        """Where an event stands."""
+        row = self._execute("SELECT seq FROM event_index WHERE event_id = ?", (event_id,)).fetchone()
+        return int(row[0]) if row else None
+
+    def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
+        """Indices of matching entries, newest first."""
+        condition, values = wanted.where()
+        query = f"SELECT seq FROM event_index WHERE {condition} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        return [seq for (seq,) in self._execute(query, [*values, limit])]
+
+    def fingerprints(self, after: int) -> list[tuple[int, str]]:
+        """Up to 1,000 ``(index, fingerprint)`` of entries beyond ``after``, oldest first."""
+        query = (
+            "SELECT seq, fingerprint FROM event_index WHERE seq > ? AND fingerprint IS NOT NULL ORDER BY seq LIMIT 1000"
+        )
+        return self._execute(query, (after,)).fetchall()
+
+    def secret(self, key_id: str) -> WrappedKey | None:
+        """A wrapped data key, unless it was erased."""
+        row = self._execute("SELECT key_id, master_id, wrapped_dek FROM secret WHERE key_id = ?", (key_id,)).fetchone()
+        return WrappedKey(*row) if row else None
+
+    def newest_master_id(self) -> str | None:
+        """Under which master key the newest data key is wrapped."""
+        row = self._execute("SELECT master_id FROM secret ORDER BY rowid DESC LIMIT 1").fetchone()
+        return row[0] if row else None
+
+    def blob(self, event_id: str, field: str) -> bytes | None:
+        """The ciphertext of a protected field."""
+        query = "SELECT ciphertext FROM blob WHERE event_id = ? AND field = ?"
+        row = self._execute(query, (event_id, field)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
+        """Attempts begun by other sessions and not concluded, oldest first."""
+        query = "SELECT attempt, tenant, time FROM pending WHERE session <> ? ORDER BY rowid"
+        return tuple(Pending(*row) for row in self._execute(query, (other_than_session,)))

@@ -1,0 +1,119 @@
+"""The tables of ``audit.db``, and how connections to it are opened."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from countermark.audit.query import INDEX_COLUMNS
+from countermark.errors import AuditError, AuditStoreDamaged, NotFound, OutputUnwritable
+
+SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x436D4C67
+"""``CmLg`` in the file's header, so that ``file audit.db`` can tell it."""
+BUSY_TIMEOUT_MS: Final = 10_000
+
+_REQUIRED = ("event_id", "time", "type", "tenant", "attempt")
+_LOOKED_UP = ("attempt", "tenant", "type", "output_sha256", "manifest_sha256", "watermark_payload")
+_INDEX_DEFINITIONS = ", ".join(f"{name} TEXT{' NOT NULL' if name in _REQUIRED else ''}" for name in INDEX_COLUMNS)
+
+# A partial index over a column that is never null would not be used: SQLite drops the condition as always true.
+_INDICES = "".join(
+    f"CREATE INDEX by_{name} ON event_index ({name}){'' if name in _REQUIRED else f' WHERE {name} IS NOT NULL'};"
+    for name in _LOOKED_UP
+)
+
+SCHEMA: Final = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE tile (level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, idx)) STRICT;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL,
+                   note TEXT NOT NULL) STRICT;
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, {_INDEX_DEFINITIONS}, UNIQUE (event_id)) STRICT;
+{_INDICES}
+CREATE TABLE blob (event_id TEXT NOT NULL, field TEXT NOT NULL, ciphertext BLOB NOT NULL,
+                   PRIMARY KEY (event_id, field)) STRICT;
+CREATE TABLE secret (key_id TEXT PRIMARY KEY, master_id TEXT NOT NULL, wrapped_dek BLOB NOT NULL) STRICT;
+CREATE TABLE pending (attempt TEXT PRIMARY KEY, tenant TEXT NOT NULL, time TEXT NOT NULL,
+                      session TEXT NOT NULL) STRICT;
+CREATE VIEW event AS SELECT event_index.*, CAST(body AS TEXT) AS document FROM event_index JOIN entry USING (seq);
+PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA application_id = {APPLICATION_ID};
+"""  # noqa: S608
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """The one connection that writes; every commit reaches the disk unless a transaction says otherwise.
+
+    Raises:
+        OutputUnwritable: the file cannot be made or opened for writing.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise OutputUnwritable(f"The audit store {path} cannot be written: {error.strerror or error}.") from error
+    connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
+    with reported(path):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the platters
+        connection.execute("PRAGMA secure_delete = ON")  # a deleted data key must not linger in free pages
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, beside a running writer or on a copy.
+
+    Raises:
+        NotFound: no such file.
+        AuditError: the file cannot be read.
+    """
+    if not path.is_file():
+        raise NotFound(f"There is no audit store at {path}.")
+    uri = path.absolute().as_uri()
+    connection = _connect(f"{uri}?mode=ro")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        # A WAL database in a folder where we may not write: SQLite can read it only as immutable, which is right
+        # exactly when nothing waits in its write-ahead log.
+        connection.close()
+        journal = path.with_name(path.name + "-wal")
+        if journal.exists() and journal.stat().st_size:
+            raise AuditError(
+                f"The audit store {path} has unfinished writes in {journal.name}, in a folder that cannot be written.",
+                remedy="Copy the whole folder to where you may write, and read it there.",
+            ) from None
+        connection = _connect(f"{uri}?mode=ro&immutable=1")
+    except sqlite3.DatabaseError:
+        pass  # damaged: whoever reads on is told so with the store's name
+    return connection
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, naming the store."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _DAMAGE:
+            raise AuditStoreDamaged(f"The audit store {path} cannot be read: {error}.") from error
+        raise AuditError(
+            f"The audit store {path} cannot be used: {error}.",
+            remedy="Check the disk's space and permissions, then open the log again.",
+        ) from error

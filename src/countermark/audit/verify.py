@@ -1,0 +1,265 @@
+"""Full verification: every entry rehashed and compared with everything that was ever said about it.
+
+The entries are compared with their stored leaf hashes, which names each entry that was changed, removed, inserted or
+moved; the tree over them with the stored tree hashes and with every signed checkpoint; the whole with what was signed
+last (a store of its own) and with a checkpoint kept elsewhere. Only the last comparison convicts somebody who has both
+the database and the signing key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from countermark.audit.checkpoint import open_checkpoint
+from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span
+from countermark.audit.query import index_row
+from countermark.audit.stores.signed import SignedHead
+from countermark.audit.stores.sqlite_reader import SqliteReader
+from countermark.audit.tiles import TILE_WIDTH, HashedTree, split_hashes, tile_path
+from countermark.audit.tree import HASH_BYTES, leaf_hash
+from countermark.errors import ProofInvalid
+
+Progress = Callable[[int, int], None]
+MAX_FINDINGS: Final = 1000
+PUBLISHED: Final = "newest checkpoint"
+KEPT: Final = "older checkpoints"
+RECORD: Final = "record of what was signed"
+HELD: Final = "checkpoint kept elsewhere"
+_PROGRESS_EVERY = 4096
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A size and root that the log must agree with, and where they come from."""
+
+    source: str
+    size: int
+    root: bytes
+
+
+@dataclass
+class _Entries:
+    """The entries as they stand: numbers and leaf hashes in stored order, and where the index says otherwise."""
+
+    numbers: list[int] = field(default_factory=list)
+    leaves: bytearray = field(default_factory=bytearray)
+    not_as_indexed: list[int] = field(default_factory=list)
+
+    @property
+    def well_numbered(self) -> bool:
+        """Whether they count from 0 without a gap."""
+        return not self.numbers or (self.numbers[0] == 0 and self.numbers[-1] == len(self.numbers) - 1)
+
+    def pairs(self) -> list[tuple[int, bytes]]:
+        return list(zip(self.numbers, split_hashes(bytes(self.leaves)), strict=True))
+
+
+class Verification:
+    """One full verification of one snapshot.
+
+    Args:
+        reader: a snapshot of the store.
+        verifier_key: the log's key, known from elsewhere where possible.
+        record: what was signed last, from the store of its own; read it *before* taking the snapshot.
+        held: a signed checkpoint kept elsewhere.
+        progress: called with entries done and entries in all.
+    """
+
+    def __init__(
+        self,
+        reader: SqliteReader,
+        *,
+        verifier_key: str,
+        record: SignedHead | None,
+        held: str | None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._reader = reader
+        self._verifier_key = verifier_key
+        self._progress = progress
+        self._findings: list[LogFinding] = []
+        self._head = reader.head()
+        self._published = self._open(PUBLISHED, self._head.note)
+        self._kept = [r for _, note in reader.kept_checkpoints() if (r := self._open(KEPT, note))]
+        self._record = _Reference(RECORD, record.size, record.root) if record else None
+        self._held = self._open(HELD, held) if held is not None else None
+
+    def run(self) -> VerifyReport:
+        """Everything, compared."""
+        meta = self._reader.meta()
+        if meta.get("verifier_key") != self._verifier_key:
+            self._find(LogFindingKind.CHECKPOINT, "The store names another verifier key than the one given.")
+        for complaint in self._reader.file_complaints():
+            self._find(LogFindingKind.STORE, f"The store's file is damaged: {complaint}.")
+        self._entries = self._hash_entries()
+        self._tree = HashedTree(bytes(self._entries.leaves))
+        recorded = self._recorded_leaves()
+        self._recorded = self._tree if recorded == self._tree.leaves else HashedTree(recorded)
+        self._compare_hashes()
+        self._compare_head()
+        rewritten = self._compare_references()
+        self._compare_index(rewritten=rewritten)
+        compared = [r.source for r in (self._published, self._record, self._held) if r]
+        return VerifyReport(
+            origin=meta.get("origin", ""),
+            verifier_key=self._verifier_key,
+            size=self._tree.size,
+            root=self._tree.root(self._tree.size) or b"",
+            compared=("leaf hashes", "tree hashes", "index", *compared),
+            findings=tuple(self._findings[:MAX_FINDINGS]),
+        )
+
+    # --- gathering --------------------------------------------------------------------------------------------------
+
+    def _find(self, kind: LogFindingKind, message: str, index: int | None = None, last: int | None = None) -> None:
+        self._findings.append(LogFinding(kind, message, index, index if last is None else last))
+
+    def _open(self, source: str, note: str) -> _Reference | None:
+        try:
+            checkpoint = open_checkpoint(note, self._verifier_key)
+        except ProofInvalid as error:
+            self._find(LogFindingKind.CHECKPOINT, f"{_sentence(source)} cannot be trusted: {error.message}")
+            return None
+        return _Reference(source, checkpoint.size, checkpoint.root)
+
+    def _hash_entries(self) -> _Entries:
+        entries = _Entries()
+        total = self._reader.entry_count()
+        for done, (number, body, indexed_leaf, columns) in enumerate(self._reader.rows()):
+            leaf = leaf_hash(body)
+            entries.numbers.append(number)
+            entries.leaves += leaf
+            if indexed_leaf != leaf or columns != _columns(body):
+                entries.not_as_indexed.append(number)
+            if self._progress and done % _PROGRESS_EVERY == 0:
+                self._progress(done, total)
+        if self._progress:
+            self._progress(total, total)
+        return entries
+
+    def _recorded_leaves(self) -> bytes:
+        """The stored leaf hashes, up to the first tile that is missing or narrow."""
+        leaves = bytearray()
+        while tile := self._reader.tile(0, len(leaves) // HASH_BYTES // TILE_WIDTH):
+            leaves += tile[: len(tile) // HASH_BYTES * HASH_BYTES]
+            if len(tile) < TILE_WIDTH * HASH_BYTES:
+                break
+        return bytes(leaves)
+
+    # --- comparing --------------------------------------------------------------------------------------------------
+
+    def _compare_hashes(self) -> None:
+        """Entries with their leaf hashes, or, where those agree, with the tree hashes above."""
+        recorded = self._recorded.leaves
+        if self._entries.leaves == recorded and self._entries.well_numbered:
+            self._compare_tiles()
+        elif self._entries_are_as_signed():
+            for first, last in runs(_differing(bytes(self._entries.leaves), recorded)):
+                message = f"The stored leaf hashes of {span(first, last)} were altered; the entries are as signed."
+                self._find(LogFindingKind.TREE, message, first, last)
+        else:
+            self._findings += explain(self._entries.pairs(), split_hashes(recorded))
+
+    def _entries_are_as_signed(self) -> bool:
+        published = self._published
+        complete = published is not None and published.size == self._tree.size and self._entries.well_numbered
+        return complete and published is not None and self._tree.root(published.size) == published.root
+
+    def _compare_tiles(self) -> None:
+        for level, index in sorted(self._tree.keys() ^ self._reader.tile_keys()):
+            self._find(
+                LogFindingKind.TREE, f"{tile_path(level, index)} is missing, or there although it should not be."
+            )
+        for level, index in sorted(self._tree.keys()):
+            stored = self._reader.tile(level, index)
+            if level and stored and stored != self._tree.tile(level, index):
+                width = TILE_WIDTH ** (level + 1)
+                first, last = index * width, min((index + 1) * width, self._tree.size) - 1
+                message = f"The stored tree hashes over {span(first, last)}, {tile_path(level, index)}, were altered."
+                self._find(LogFindingKind.TREE, message, first, last)
+
+    def _compare_head(self) -> None:
+        head, published = self._head, self._published
+        if (head.size, head.root) not in [(tree.size, tree.root(tree.size)) for tree in (self._tree, self._recorded)]:
+            self._find(LogFindingKind.TREE, f"The stored head of {head.size} entries is not that of the entries.")
+        if published and published.size < self._tree.size:
+            first, last = published.size, self._tree.size - 1
+            message = (
+                f"Not signed, because a crash left it or somebody added it: {span(first, last)}."
+                " Opening the log for writing signs what a crash left."
+            )
+            self._find(LogFindingKind.UNSIGNED, message, first, last)
+
+    def _compare_references(self) -> bool:
+        """Whether the log contradicts something that was signed, beyond what its own leaf hashes tell."""
+        before = len(self._findings)
+        signed = [*self._kept, *([self._published] if self._published else [])]
+        bad = [r for r in signed if not self._fits(r)]
+        if bad:
+            good = max((r.size for r in signed if self._fits(r) and r.size < bad[0].size), default=0)
+            self._disagree(bad[0], good)
+        resigned = not bad and self._published is not None
+        comment = "The log was signed anew, by somebody who has its key." if resigned else ""
+        for reference in (self._held, self._record):
+            if reference and not self._fits(reference):
+                self._disagree(reference, 0, comment)
+        return len(self._findings) > before
+
+    def _fits(self, reference: _Reference) -> bool:
+        return any(tree.root(reference.size) == reference.root for tree in (self._tree, self._recorded))
+
+    def _disagree(self, reference: _Reference, good: int, comment: str = "") -> None:
+        size, source = self._tree.size, _sentence(reference.source)
+        if reference.size > size:
+            kind = LogFindingKind.ROLLBACK if reference.source is RECORD else LogFindingKind.TRUNCATED
+            message = f"{source} counts {reference.size} entries, the store holds {size}: the newest are gone."
+            self._find(kind, message, size, reference.size - 1)
+            return
+        message = (
+            f"{source} of {reference.size} entries contradicts the log: an entry up to {reference.size - 1} is not"
+        )
+        message += f" what was signed. {comment}".rstrip()
+        self._find(LogFindingKind.REWRITTEN, message, good, reference.size - 1)
+
+    def _compare_index(self, *, rewritten: bool) -> None:
+        """Entries with the look-up index, which names rewritten entries where the forger forgot about it."""
+        differing = self._entries.not_as_indexed
+        if rewritten and differing:
+            self._findings += explain(self._entries.pairs(), self._reader.indexed_leaves())
+            return
+        explained = {index for f in self._findings if f.index is not None for index in (f.index, f.last)}
+        for first, last in runs(differing):
+            if not self._findings or (first not in explained and last not in explained):
+                message = f"The look-up index says otherwise of {span(first, last)}: one of the two was altered."
+                self._find(LogFindingKind.INDEX, message, first, last)
+        for first, last in runs(self._reader.index_rows_without_entry()):
+            if not self._findings:
+                self._find(
+                    LogFindingKind.INDEX, f"The look-up index names {span(first, last)}: not there.", first, last
+                )
+
+
+def _columns(body: bytes) -> tuple[str | None, ...] | None:
+    """What the index should say of an entry; ``None`` where the entry is no event."""
+    try:
+        return index_row(orjson.loads(body))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _differing(left: bytes, right: bytes) -> list[int]:
+    """Positions at which two runs of hashes differ."""
+    longest = max(len(left), len(right))
+    return [
+        start // HASH_BYTES
+        for start in range(0, longest, HASH_BYTES)
+        if left[start : start + HASH_BYTES] != right[start : start + HASH_BYTES]
+    ]
+
+
+def _sentence(source: str) -> str:
+    return {KEPT: "An older checkpoint"}.get(source, f"The {source}")

@@ -1,0 +1,169 @@
+"""What every store of the audit log must keep: order, uniqueness, durability and proofs, whoever appends and when."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from countermark.audit import AuditLog, NoteSigner, open_checkpoint, verify_receipt
+from countermark.audit.tree import verify_consistency
+from countermark.errors import EventInvalid
+from countermark.model import Event
+
+SIGNER = NoteSigner("contract.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+THREADS, EACH = 16, 20
+Open = Callable[..., AuditLog]
+
+
+@pytest.fixture(params=["sqlite"])
+def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    opened: list[AuditLog] = []
+
+    def open_it(**options: object) -> AuditLog:
+        log = AuditLog.open(tmp_path / "audit.db", signer=SIGNER, master_key=bytes(32), **options)  # type: ignore[arg-type]
+        opened.append(log)
+        return log
+
+    yield open_it
+    for log in opened:
+        log.close()
+
+
+def event(attempt: str = "a", **changes: object) -> Event:
+    fields = {
+        "event_id": secrets.token_hex(16),
+        "type": "generation.released",
+        "time": "2026-11-22T10:00:00.000Z",
+        "source": "contract",
+        "nonce": secrets.token_hex(16),
+        "tenant": "default",
+        "attempt": attempt,
+    }
+    return Event.model_validate({**fields, **changes})
+
+
+def in_threads(work: Callable[[int], object], count: int = THREADS) -> list[object]:
+    start = threading.Barrier(count)
+
+    def run(number: int) -> object:
+        start.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_appends_of_many_threads_each_have_an_index_of_their_own_and_are_all_durable(open_log: Open) -> None:
+    log = open_log()
+    appended: dict[int, Event] = {}
+
+    def work(number: int) -> None:
+        for position in range(EACH):
+            done = log.append(event(f"{number}/{position}"), protected={"prompt": "p"} if position % 4 == 0 else None)
+            assert appended.setdefault(done.index, done.event) is done.event
+            assert done.size > done.index
+
+    in_threads(work)
+    assert sorted(appended) == list(range(THREADS * EACH))
+    held = log.checkpoint()
+    log.close()
+    log = open_log()
+    assert log.verify(held).ok
+    for index, recorded in appended.items():
+        assert log.event(index) == recorded
+
+
+def test_entries_of_one_thread_keep_their_order(open_log: Open) -> None:
+    log = open_log()
+    indices = in_threads(lambda number: [log.append(event(str(number))).index for _ in range(EACH)])
+    assert all(own == sorted(own) for own in indices)  # type: ignore[type-var]
+
+
+def test_many_threads_appending_the_very_same_event_make_one_entry(open_log: Open) -> None:
+    log = open_log()
+    same = event()
+    assert set(in_threads(lambda _: log.append(same).index)) == {0}
+    assert log.size == 1
+
+
+def test_of_many_threads_using_one_id_for_different_events_one_wins(open_log: Open) -> None:
+    log = open_log()
+    event_id = secrets.token_hex(16)
+
+    def work(number: int) -> str:
+        try:
+            log.append(event(str(number), event_id=event_id))
+        except EventInvalid:
+            return "refused"
+        return "appended"
+
+    outcomes = in_threads(work)
+    assert (outcomes.count("appended"), outcomes.count("refused")) == (1, THREADS - 1)
+    assert log.size == 1
+
+
+def test_many_threads_appending_the_same_protected_event_agree_or_are_refused_and_nothing_breaks(
+    open_log: Open,
+) -> None:
+    log = open_log()
+    same = event()
+    assert set(in_threads(lambda _: log.append(same, protected={"prompt": "a cat"}).index)) == {0}
+    assert log.reveal(0, "prompt") == "a cat"
+    assert log.verify().ok
+
+
+def test_readers_prove_entries_while_writers_append(open_log: Open) -> None:
+    log = open_log()
+    log.append(event())
+    reader = open_log(read_only=True)
+    writing = threading.Event()
+    writing.set()
+
+    def read() -> int:
+        proved, old = 0, open_checkpoint(reader.checkpoint(), SIGNER.verifier_key)
+        while writing.is_set() or proved < 3:
+            new = open_checkpoint(reader.checkpoint(), SIGNER.verifier_key)
+            verify_consistency(old.size, new.size, old.root, new.root, reader.consistency(old.size, new.size))
+            receipt = reader.receipt(new.size - 1)
+            assert verify_receipt(receipt, verifier_key=SIGNER.verifier_key).checkpoint.size >= new.size
+            assert reader.verify().ok
+            proved, old = proved + 1, new
+        return proved
+
+    with ThreadPoolExecutor(6) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        writers = [pool.submit(lambda: [log.append(event()) for _ in range(30)]) for _ in range(4)]
+        for writer in writers:
+            writer.result()
+        writing.clear()
+        assert all(r.result() >= 3 for r in readers)
+    assert reader.size == 121
+
+
+def test_a_batch_larger_than_one_commit_keeps_its_order(open_log: Open) -> None:
+    log = open_log()
+    events = [event(str(number)) for number in range(2100)]
+    appended = log.append_many([(one, None) for one in events])
+    assert [a.index for a in appended] == list(range(2100))
+    assert log.event(1500) == events[1500]
+    log.close()
+    reader = open_log(read_only=True)
+    assert reader.verify().ok
+
+
+def test_a_log_carries_on_across_restarts_and_tile_borders(open_log: Open) -> None:
+    held, count = "", 0
+    for batch in (1, 254, 1, 1, 255, 300):
+        log = open_log()
+        log.append_many([(event(), None) for _ in range(batch)])
+        count += batch
+        assert log.size == count
+        assert log.verify(held or None).ok
+        held = log.checkpoint()
+        log.close()
