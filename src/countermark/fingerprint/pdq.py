@@ -60,7 +60,7 @@ class Fingerprint:
         return np.frombuffer(bytes.fromhex(self.bits), np.uint8)
 
 
-def pdq(pixels: NDArray[np.uint8]) -> Fingerprint:
+def compute(pixels: NDArray[np.uint8]) -> Fingerprint:
     """The fingerprint of ``pixels`` (RGB, uint8, H×W×3).
 
     Raises:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from countermark.watermark.lattice import canonical, keystream, perspective, polar
-from countermark.watermark.lattice.read import Reading, code_llrs, cut, read
+from countermark.watermark.lattice.read import Reading, code_llrs, cut, place, read
 from countermark.watermark.lattice.shift import find_lock
 from countermark.watermark.lattice.spectrum import Spectrum, spectrum_of
 from countermark.watermark.lattice.synchronise import refine, shortlist
@@ -145,9 +145,9 @@ class KeySearch:
                 continue
             reading = read(cutting, self._tile, fixed=True)
             if reading.score >= DIRECT_PILOTS:
-                found = self._decode(reading, np.eye(3), side, "direct")
-                if found:
-                    return found
+                word = self._decode(reading)
+                if word is not None:
+                    return self._found(word, np.eye(3), reading.offset, side, "direct")
         return None
 
     def still(self) -> Found | None:
@@ -189,19 +189,28 @@ class KeySearch:
         lock = find_lock(cutting.folded(), self._tile)
         located = hypothesis @ lock.local
         relocated = cut(plane, located, tile_side) if lock.score >= LOCK_MIN else None
-        return None if relocated is None else self._decode(read(relocated, self._tile), located, side, stage)
+        if relocated is None:
+            return None
+        reading = read(relocated, self._tile)
+        word = self._decode(reading)
+        if word is None:
+            return None
+        codeword = polar.encode(word, self._tile.parameters.code_length)
+        return self._found(word, located, place(relocated, self._tile, codeword, reading.values), side, stage)
 
-    def _decode(self, reading: Reading, hypothesis: NDArray[np.float64], side: int, stage: str) -> Found | None:
-        """Decode a reading; the first path whose tag verifies is the payload."""
+    def _decode(self, reading: Reading) -> NDArray[np.uint8] | None:
+        """Decode a reading; the first path whose tag verifies is the word: message and tag."""
         self.pilots = max(self.pilots, reading.score)
         llrs = code_llrs(reading.values, self._tile)
         words = polar.decode(llrs, MESSAGE_BITS + TAG_BITS, self._tile.parameters.list_size)
         self.comparisons += len(words)
-        for word in words:
-            if tag_verifies(self._tag_key, word):
-                payload = Payload.from_bits(word[:MESSAGE_BITS])
-                return Found(payload, self._epoch, hypothesis, reading.offset, side, stage)
-        return None
+        return next((word for word in words if tag_verifies(self._tag_key, word)), None)
+
+    def _found(
+        self, word: NDArray[np.uint8], hypothesis: NDArray[np.float64], offset: tuple[int, int], side: int, stage: str
+    ) -> Found:
+        payload = Payload.from_bits(word[:MESSAGE_BITS])
+        return Found(payload, self._epoch, hypothesis, offset, side, stage)
 
 
 def _homogeneous(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -122,13 +122,10 @@ def _offsets(side: int) -> NDArray[np.intp]:
 
 def read(cutting: TiledPlane, tile: KeyedTile, *, fixed: bool = False) -> Reading:
     """Sum the tiles' dimensions under the best super-tile offset, or under offset (0, 0) where ``fixed``."""
-    rows, columns, side, _ = cutting.tiles.shape
+    side = cutting.tiles.shape[2]
     dimensions = analyse(tile, cutting.tiles.reshape(-1, side, side))
-    modulus = tile.parameters.super_tile
-    offsets = np.zeros((1, 2), np.intp) if fixed else _offsets(modulus)
-    row = (np.arange(rows) + cutting.origin[0])[None, :, None] + offsets[:, 0, None, None]
-    column = (np.arange(columns) + cutting.origin[1])[None, None, :] + offsets[:, 1, None, None]
-    signs = tile.super_tile[row % modulus, column % modulus].reshape(len(offsets), -1)
+    offsets = np.zeros((1, 2), np.intp) if fixed else _offsets(tile.parameters.super_tile)
+    signs = _signs_under(offsets, cutting, tile)
 
     noise = np.sqrt(max(cutting.area / side**2, 1))
     values = signs @ dimensions / noise
@@ -140,6 +137,32 @@ def read(cutting: TiledPlane, tile: KeyedTile, *, fixed: bool = False) -> Readin
         score=float(scores[best]),
         offset=(int(offsets[best, 0]), int(offsets[best, 1])),
     )
+
+
+def place(
+    cutting: TiledPlane, tile: KeyedTile, codeword: NDArray[np.uint8], values: NDArray[np.float64]
+) -> tuple[int, int]:
+    """The super-tile offset (row, column) once the codeword is known.
+
+    Where most tiles were wiped smooth, the few that remain may suit a wrong offset's signs, and the payload decodes
+    all the same. With the data known, every dimension is a pilot, and the faint tiles have a say too.
+    """
+    side = cutting.tiles.shape[2]
+    gain, variance = band_gains(values, tile)
+    weights = (gain / variance)[tile.band] * tile.waveform(codeword) * ~tile.is_tone
+    matched = analyse(tile, cutting.tiles.reshape(-1, side, side)) @ weights
+    offsets = _offsets(tile.parameters.super_tile)
+    best = int((_signs_under(offsets, cutting, tile) @ matched).argmax())
+    return int(offsets[best, 0]), int(offsets[best, 1])
+
+
+def _signs_under(offsets: NDArray[np.intp], cutting: TiledPlane, tile: KeyedTile) -> NDArray[np.float32]:
+    """The super-tile's sign of every tile under each offset, offsets × tiles."""
+    rows, columns = cutting.tiles.shape[:2]
+    modulus = tile.parameters.super_tile
+    row = (np.arange(rows) + cutting.origin[0])[None, :, None] + offsets[:, 0, None, None]
+    column = (np.arange(columns) + cutting.origin[1])[None, None, :] + offsets[:, 1, None, None]
+    return np.asarray(tile.super_tile[row % modulus, column % modulus].reshape(len(offsets), -1))
 
 
 def band_gains(values: NDArray[np.float64], tile: KeyedTile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
