@@ -1,0 +1,34 @@
+"""``countermark config``: the settings, and where each came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from countermark.cli.output import common, console, load, print_json
+
+
+@click.group("config")
+def command() -> None:
+    """Show the settings."""
+
+
+@command.command("show")
+@click.option("--origin", is_flag=True, help="Say where each value came from.")
+@common
+def show(origin: bool, as_json: bool, home: Path | None) -> int:
+    """Print every setting in force."""
+    from rich.markup import escape
+
+    from countermark.settings import flat
+
+    loaded = load(home=home)
+    values = {name: str(value) if value is not None else None for name, value in flat(loaded.settings).items()}
+    if as_json:
+        print_json({name: {"value": v, "origin": loaded.origins.get(name, "default")} for name, v in values.items()})
+        return 0
+    for name, value in values.items():
+        where = f"  [dim]({escape(loaded.origins.get(name, 'default'))})[/]" if origin else ""
+        console().print(f"{name} = {escape(value) if value else '[dim]not set[/]'}{where}")
+    return 0

@@ -1,0 +1,181 @@
+"""``countermark doctor``: what this installation has, what it lacks, and how to mend it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from countermark.cli.output import common, console, load, print_json
+from countermark.errors import EXIT_INTERNAL, CountermarkError
+from countermark.settings import Settings
+
+LOW_DISK = 512 * 2**20
+_EXTRAS = {"diffusers": ("torch", "diffusers", "transformers"), "imwatermark": ("imwatermark",)}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+    remedy: str = ""
+
+
+@click.command("doctor")
+@common
+def command(as_json: bool, home: Path | None) -> int:
+    """Look at everything that can be missing or broken; nothing is changed.
+
+    Exit codes: 0 nothing failed, 1 something did.
+    """
+    from rich.markup import escape
+
+    settings = load(home=home).settings
+    found = list(_examine(settings))
+    failed = any(d.state == "failed" for d in found)
+    if as_json:
+        print_json({"schema": "countermark.doctor/1", "healthy": not failed, "checks": [asdict(d) for d in found]})
+        return EXIT_INTERNAL if failed else 0
+    marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+    for d in found:
+        console().print(f"{marks[d.state]} [bold]{d.name}[/]: {escape(d.detail)}")
+        if d.remedy:
+            console().print(f"    [green]remedy:[/] {escape(d.remedy)}")
+    return EXIT_INTERNAL if failed else 0
+
+
+def _examine(settings: Settings) -> Iterator[Diagnosis]:
+    yield Diagnosis("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield from _extras()
+    yield _opencv()
+    yield from _guarded("policy", lambda: _policy(settings))
+    yield from _guarded("prompt models", _prompt_models)
+    yield from _guarded("image models", _image_models)
+    if util.find_spec("torch") is not None:
+        yield from _guarded("embedded generator", _embedded)
+    yield from _guarded("home", lambda: _home(settings))
+    if settings.home.is_dir():
+        yield from _guarded("keys", lambda: _keys(settings))
+        yield from _guarded("certificate", lambda: _certificate(settings))
+        yield from _guarded("audit log", lambda: _log(settings))
+
+
+def _guarded(name: str, look: Callable[[], Diagnosis]) -> Iterator[Diagnosis]:
+    try:
+        yield look()
+    except CountermarkError as error:
+        yield Diagnosis(name, "failed", error.message, error.remedy)
+
+
+def _extras() -> Iterator[Diagnosis]:
+    for extra, modules in _EXTRAS.items():
+        lacking = [module for module in modules if util.find_spec(module) is None]
+        if lacking:
+            remedy = f'pip install "countermark[{extra}]"'
+            yield Diagnosis(f"extra {extra}", "warning", f"not installed ({', '.join(lacking)})", remedy)
+        else:
+            yield Diagnosis(f"extra {extra}", "ok", "installed")
+
+
+def _opencv() -> Diagnosis:
+    """Two wheels ship the same ``cv2`` folder; whichever was installed last is the one that runs."""
+    wheels = {}
+    for name in ("opencv-python", "opencv-python-headless"):
+        try:
+            wheels[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    if len(set(wheels.values())) > 1:
+        remedy = "pip install --force-reinstall --no-deps opencv-python-headless"
+        return Diagnosis("opencv", "warning", f"two wheels of different versions: {wheels}", remedy)
+    both = " (both wheels hold the same files at this version)" if len(wheels) > 1 else ""
+    return Diagnosis("opencv", "ok", ", ".join(f"{n} {v}" for n, v in wheels.items()) + both)
+
+
+def _policy(settings: Settings) -> Diagnosis:
+    from countermark.policy import load_policy
+
+    ref = load_policy(settings.policy).ref
+    return Diagnosis("policy", "ok", f"{ref.id} {ref.version}, sha256 {ref.digest[:16]}…")
+
+
+def _prompt_models() -> Diagnosis:
+    from countermark.safety import PromptEnsemble
+
+    ensemble = PromptEnsemble(verify=True)
+    return Diagnosis("prompt models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
+
+
+def _image_models() -> Diagnosis:
+    from countermark.safety import ImageEnsemble
+
+    ensemble = ImageEnsemble(verify=True)
+    return Diagnosis("image models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
+
+
+def _embedded() -> Diagnosis:
+    from countermark.generators import EmbeddedGenerator
+
+    model = EmbeddedGenerator().model
+    return Diagnosis("embedded generator", "ok", f"{model.id} {model.version}, weights {(model.digest or '')[:16]}…")
+
+
+def _home(settings: Settings) -> Diagnosis:
+    home = settings.home
+    if not home.exists():
+        return Diagnosis("home", "ok", f"{home} does not exist yet; the first image makes it")
+    free = shutil.disk_usage(home).free
+    if home.stat().st_mode & 0o077 and sys.platform != "win32":
+        return Diagnosis("home", "warning", f"{home} is open to other users", f"chmod 700 {home}")
+    if free < LOW_DISK:
+        return Diagnosis("home", "warning", f"{home} has only {free // 2**20} MiB free", "Make room.")
+    return Diagnosis("home", "ok", f"{home}, {free // 2**30} GiB free")
+
+
+def _keys(settings: Settings) -> Diagnosis:
+    from countermark.compose import Home
+
+    infos = Home(settings).keys.list()
+    if not infos:
+        return Diagnosis("keys", "warning", "none yet", "countermark keys init")
+    return Diagnosis("keys", "ok", ", ".join(f"{info.purpose} {info.key_id}" for info in infos))
+
+
+def _certificate(settings: Settings) -> Diagnosis:
+    from countermark.compose import Home
+
+    home = Home(settings)
+    development = not settings.credentials.chain
+    if development and not (home.certificates / "signer.pem").exists():
+        return Diagnosis("certificate", "ok", "none yet; a development one is made at first use")
+    identity = home.identity()
+    detail = f"{identity.name}, until {identity.not_after:%Y-%m-%d}"
+    if development:
+        remedy = "For production set credentials.chain and credentials.key to a certificate from a C2PA trust list."
+        return Diagnosis(
+            "certificate", "warning", f"{detail}: a development certificate that nobody else trusts", remedy
+        )
+    return Diagnosis("certificate", "ok", detail)
+
+
+def _log(settings: Settings) -> Diagnosis:
+    from countermark.compose import Home
+
+    home = Home(settings)
+    if not home.audit_db.exists():
+        return Diagnosis("audit log", "ok", "empty; the first attempt makes it")
+    log = home.open_log(read_only=True)
+    try:
+        return Diagnosis("audit log", "ok", f"{log.origin}, {log.size} entries; to prove them: countermark log verify")
+    finally:
+        log.close()

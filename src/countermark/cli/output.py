@@ -1,0 +1,103 @@
+"""What every command shares: the common options, JSON on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from countermark.settings import Loaded
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def wants_json(arguments: list[str]) -> bool:
+    """Whether the command line asks for JSON."""
+    return "--json" in arguments
+
+
+def common(function: F) -> F:
+    """Add ``--json`` and ``--home`` to a command; it receives ``as_json`` and ``home``."""
+    options = (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+        click.option(
+            "--home",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="The folder of keys, log and objects (COUNTERMARK_HOME).",
+        ),
+    )
+    for option in options:
+        function = option(function)
+    return function
+
+
+def load(**flags: Any) -> Loaded:
+    """The settings with the command line's flags on top; sets up the program's own log."""
+    from countermark.observe import configure
+    from countermark.settings import load_settings
+
+    loaded = load_settings(flags)
+    configure(level=loaded.settings.log.level, style=loaded.settings.log.style)
+    return loaded
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    import orjson
+
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON object on one line of stdout."""
+    import orjson
+
+    click.echo(orjson.dumps(value).decode())
+
+
+@functools.cache
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; it honours NO_COLOR and knows whether it writes to a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, only on a terminal; the yielded callable takes (done, total)."""
+    screen = console(stderr=True)
+    with _bar(screen) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done, whole: bar.update(task, completed=done, total=whole)
+
+
+def _bar(screen: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+
+
+@contextmanager
+def status(description: str) -> Iterator[None]:
+    """A spinner on stderr while something runs, only on a terminal."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield
+        return
+    with screen.status(description):
+        yield
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    click.echo(text, err=True)

@@ -1,0 +1,40 @@
+"""``countermark policy``: check policy files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from countermark.cli.output import common, console, load, print_json
+
+
+@click.group("policy")
+def command() -> None:
+    """Check policy files."""
+
+
+@command.command("check")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@common
+def check(file: Path | None, as_json: bool, home: Path | None) -> int:
+    """Validate FILE (default: the policy in force); every fault is named as file:line:column."""
+    from rich.markup import escape
+
+    from countermark.model import Stage
+    from countermark.policy import load_policy
+
+    policy = load_policy(file or load(home=home).settings.policy)
+    if as_json:
+        print_json(policy.ref.model_dump() | {"categories": sorted(policy.categories)})
+        return 0
+    ref = policy.ref
+    console().print(f"[green]✓[/] policy {escape(ref.id)} {escape(ref.version)}, sha256 {ref.digest}")
+    for category, stages in policy.categories.items():
+        for stage in Stage:
+            band = stages.of(stage)
+            if band is not None:
+                silent = band.on_not_assessed or policy.defaults.on_not_assessed
+                told = band.model_dump(exclude_none=True, exclude={"on_not_assessed"}, exclude_defaults=True)
+                console().print(f"    {category} in the {stage}: {told}, not assessed: {silent}")
+    return 0

@@ -1,0 +1,102 @@
+"""How findings, decisions and reports look in a terminal: a symbol *and* a word, never colour alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from countermark.model import Decision, Finding, VerificationReport
+    from countermark.pipeline import Result
+
+OK, BAD, NONE, WARN = "[green]✓[/]", "[red]✗[/]", "[dim]–[/]", "[yellow]![/]"
+
+_VERDICTS = {
+    "verified": ("green", "VERIFIED", "intact, signed by whom you trust, and recorded"),
+    "recovered": ("cyan", "RECOVERED", "no credentials in the file itself, but it leads to a proved record"),
+    "tampered": ("red", "TAMPERED", "changed after it was signed"),
+    "untrusted": ("yellow", "UNTRUSTED SIGNER", "intact, but signed by nobody you named"),
+    "contradictory": ("red", "CONTRADICTORY", "its marks cannot all be true"),
+    "no_provenance": ("dim", "NO PROVENANCE", "nothing here tells where it comes from"),
+    "proof_failed": ("red", "PROOF FAILED", "the audit log does not bear the record out"),
+    "inconclusive": ("yellow", "INCONCLUSIVE", "there are traces, but nothing that can be proved here"),
+}
+_EVIDENCE = {
+    "trusted": OK, "valid": WARN, "invalid": BAD, "absent": NONE, "detected": OK, "inconclusive": WARN, "foreign": WARN,
+    "skipped": NONE, "match": OK, "near": OK, "none": BAD, "proved": OK, "failed": BAD, "not_found": NONE,
+    "not_checked": NONE,
+}  # fmt: skip
+
+
+def report_lines(report: VerificationReport) -> list[str]:
+    """One line for each piece of evidence, then the verdict."""
+    evidence = report.evidence
+    states = {
+        "manifest": evidence.manifest.state,
+        "watermark": evidence.watermark.state,
+        "picture": evidence.fingerprint.state,
+        "audit log": evidence.audit.state,
+    }
+    colour, word, gloss = _VERDICTS[report.verdict]
+    lines = [f"[bold]{escape(report.file)}[/]  {report.media_type}, {report.width}×{report.height}"]
+    lines += [f"  {_EVIDENCE[state]} {name}: {state.replace('_', ' ')}" for name, state in states.items()]
+    lines += [f"    [dim]{escape(reason)}[/]" for reason in report.reasons]
+    if report.generation:
+        told = report.generation
+        made = f"{told.get('time', '')} by {told.get('model', '?')} under policy {told.get('policy', '?')}"
+        lines.append(f"    [dim]Recorded: {escape(made)}[/]")
+    if evidence.stored_manifest is not None:
+        stored = evidence.stored_manifest
+        lines.append(f"    [dim]Stored manifest: {stored.state}, signed by {escape(stored.signer)}.[/]")
+    lines.append(f"  [bold {colour}]{word}[/] {gloss} [dim](exit code {report.verdict.exit_code})[/]")
+    return lines
+
+
+def decision_dict(decision: Decision) -> dict[str, Any]:
+    """A decision as ``--json`` prints it."""
+    return decision.model_dump(mode="json")
+
+
+def finding_dict(finding: Finding) -> dict[str, Any]:
+    """A finding as ``--json`` prints it."""
+    plain = finding.model_dump(mode="json")
+    plain["detector"] = finding.detector.id
+    return plain
+
+
+def decision_line(decision: Decision) -> str:
+    """The outcome in one line, naming category, severity, stage and rule."""
+    if decision.outcome == "allow":
+        return f"{OK} allowed under policy {decision.policy_id} {decision.policy_version}"
+    verb = {"block": "blocked", "review": "held for review", "redact": "to be redacted"}[decision.outcome]
+    about = [f"category {decision.category}" if decision.category else "", f"stage {decision.stage}"]
+    about += [f"severity {decision.severity}" if decision.severity is not None else "", f"rule {decision.rule}"]
+    return f"{BAD} {verb}: " + ", ".join(part for part in about if part)
+
+
+def result_dict(result: Result, path: str | None) -> dict[str, Any]:
+    """A result of ``generate`` or ``mark`` as ``--json`` prints it."""
+    return {
+        "schema": "countermark.result/1",
+        "outcome": result.outcome,
+        "file": path,
+        "asset": result.asset.model_dump() if result.asset else None,
+        "event_id": result.event_id,
+        "index": result.index,
+        "watermark_payload": f"{result.record_id:012x}" if result.record_id is not None else None,
+        "decision": decision_dict(result.decision),
+        "findings": [finding_dict(finding) for finding in result.findings],
+        "notices": list(result.notices),
+    }
+
+
+def result_lines(result: Result, path: str | None) -> list[str]:
+    """A result of ``generate`` or ``mark`` for people."""
+    lines = [decision_line(result.decision)]
+    lines += [f"    [dim]{escape(reason)}[/]" for reason in result.decision.reasons]
+    if path and result.asset:
+        lines.append(f"{OK} released {escape(path)} ({result.asset.width}×{result.asset.height}, every mark read back)")
+    lines.append(f"{OK} recorded as entry {result.index}, event {result.event_id}")
+    lines += [f"{WARN} {escape(notice)}" for notice in result.notices]
+    return lines

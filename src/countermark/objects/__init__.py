@@ -1,0 +1,7 @@
+"""Where released and held images and their manifests are kept."""
+
+from __future__ import annotations
+
+from countermark.objects.store import ObjectStore, object_key
+
+__all__ = ["ObjectStore", "object_key"]

@@ -1,0 +1,87 @@
+"""Content-addressed objects on obstore: a local folder today, S3, GCS or Azure by URL.
+
+An object is written once under the SHA-256 of its bytes and never changed; reading checks the digest again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, from_url
+
+from countermark.errors import AuditStoreDamaged, NotFound, OutputUnwritable
+
+Kind = Literal["released", "held", "manifests"]
+MAX_OBJECT_BYTES = 128 * 2**20
+
+
+class ObjectStore:
+    """Objects by kind and digest. Safe to share between threads."""
+
+    def __init__(self, store: obstore.store.ObjectStore, url: str) -> None:
+        self._store = store
+        self.url = url
+
+    @classmethod
+    def open(cls, url: str | Path) -> ObjectStore:
+        """A store at a folder or an object-store URL (``s3://…``, ``gs://…``, ``az://…``).
+
+        Raises:
+            OutputUnwritable: the folder cannot be made, or the URL is not understood.
+        """
+        text = str(url)
+        try:
+            if "://" in text and not text.startswith("file://"):
+                return cls(from_url(text), text)
+            folder = Path(text.removeprefix("file://"))
+            return cls(LocalStore(folder, mkdir=True), str(folder))
+        except (BaseError, OSError, ValueError) as error:
+            raise OutputUnwritable(f"The object store {text} cannot be opened: {error}.") from error
+
+    def put(self, kind: Kind, data: bytes) -> str:
+        """Keep ``data``; return its key. Keeping the same bytes twice is harmless.
+
+        Raises:
+            OutputUnwritable: the store refused the write.
+        """
+        key = object_key(kind, hashlib.sha256(data).hexdigest())
+        try:
+            obstore.put(self._store, key, data, mode="create")
+        except AlreadyExistsError:
+            # What is there may be damaged or half-written by another tool: the bytes must be the same.
+            try:
+                self.get(key)
+            except AuditStoreDamaged:
+                obstore.put(self._store, key, data, mode="overwrite")
+        except (BaseError, OSError) as error:
+            raise OutputUnwritable(f"The object store {self.url} refused a write: {error}.") from error
+        return key
+
+    def get(self, key: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            NotFound: there is none under this key.
+            AuditStoreDamaged: the bytes are no longer those that were kept.
+        """
+        try:
+            result = obstore.get(self._store, key)
+            if result.meta["size"] > MAX_OBJECT_BYTES:
+                raise AuditStoreDamaged(f"The object {key} is larger than any that was kept.")
+            data = bytes(result.bytes())
+        except FileNotFoundError as error:
+            raise NotFound(f"The object store holds no {key}.") from error
+        except (BaseError, OSError) as error:
+            raise NotFound(f"The object {key} cannot be read: {error}.") from error
+        if hashlib.sha256(data).hexdigest() != key.rsplit("/", 1)[-1]:
+            raise AuditStoreDamaged(f"The object {key} was changed after it was kept.")
+        return data
+
+
+def object_key(kind: Kind, sha256: str) -> str:
+    """Where an object lives: ``released/ab/abcd…``."""
+    return f"{kind}/{sha256[:2]}/{sha256}"

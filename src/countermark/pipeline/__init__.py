@@ -1,0 +1,8 @@
+"""The first corridor: from a request to a released image, or to a recorded refusal."""
+
+from __future__ import annotations
+
+from countermark.pipeline.context import Parts, Result
+from countermark.pipeline.run import Pipeline
+
+__all__ = ["Parts", "Pipeline", "Result"]

@@ -1,0 +1,114 @@
+"""What the pipeline is built from, and what it gives back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from numpy import uint8
+from numpy.typing import NDArray
+
+from countermark.credentials import Credentials
+from countermark.imaging import write_new
+from countermark.model import ActorRef, Asset, Decision, Finding, MediaType, ModelRef, Outcome, Receipt
+from countermark.objects import ObjectStore
+from countermark.policy import Policy
+from countermark.safety.interface import ImageClassifier, PromptClassifier
+from countermark.watermark.interface import Watermark
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from countermark.audit import AuditLog
+
+
+class Generate(Protocol):
+    """A generation core, called once the prompt has passed: returns RGB uint8 H×W×3 images and plain notices."""
+
+    @property
+    def model(self) -> ModelRef:
+        """Which model answers."""
+
+    def __call__(self) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
+        """Images, the parameters that were used, notices."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Every room that the pipeline passes through, chosen by ``compose``."""
+
+    prompt_safety: PromptClassifier
+    image_safety: ImageClassifier
+    policy: Policy
+    watermark: Watermark
+    fingerprint: Callable[[NDArray[uint8]], str]
+    credentials: Credentials
+    log: AuditLog
+    objects: ObjectStore
+    pseudonym: Callable[[str], ActorRef | None]
+    source: str
+    provider: str = ""
+    media_type: MediaType = "image/png"
+    quality: int = 92
+
+
+ResultOutcome = Literal["released", "held", "refused"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one attempt.
+
+    ``data`` holds the released file's bytes with every mark in it; it is ``None`` unless the outcome is ``released``.
+    """
+
+    outcome: ResultOutcome
+    decision: Decision
+    findings: tuple[Finding, ...]
+    event_id: str
+    index: int
+    receipt: Receipt
+    asset: Asset | None = None
+    data: bytes | None = field(default=None, repr=False)
+    record_id: int | None = None
+    notices: tuple[str, ...] = ()
+    latency_us: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def released(self) -> bool:
+        """Whether there is an image."""
+        return self.outcome == "released"
+
+    @property
+    def image(self) -> Image | None:
+        """The released image as Pillow sees it. It carries the watermark; saving it again drops the manifest."""
+        if self.data is None:
+            return None
+        from PIL import Image
+
+        return Image.open(io.BytesIO(self.data))
+
+    def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the released file, manifest and all, never over an existing one unless told.
+
+        Raises:
+            ValueError: there is nothing to save, because the attempt was not released.
+            OutputUnwritable: the file cannot be written.
+        """
+        if self.data is None:
+            raise ValueError(f"nothing to save: the attempt was {self.outcome}")
+        target = Path(path)
+        write_new(target, self.data, overwrite=overwrite)
+        return target
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of ``generate`` and ``mark``: 0 released, 20 refused, 21 held."""
+        return {"released": 0, "refused": 20, "held": 21}[self.outcome]
+
+
+STRICTER: dict[Outcome, ResultOutcome] = {Outcome.BLOCK: "refused", Outcome.REVIEW: "held"}
+"""What a stopping decision makes of an attempt."""

@@ -1,0 +1,313 @@
+"""One attempt, from the request to the durable record. Any failure closes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from numpy import uint8
+from numpy.typing import NDArray
+
+from countermark.credentials import Ingredient
+from countermark.errors import AlreadyMarked, CountermarkError, GenerationFailed, PromptInvalid
+from countermark.imaging import Raster, encode
+from countermark.model import (
+    MAX_PROMPT_CHARS,
+    Decision,
+    Event,
+    EventType,
+    Finding,
+    GenerationRequest,
+    ModelRef,
+    Outcome,
+    Stage,
+    WatermarkState,
+)
+from countermark.observe import get_logger
+from countermark.pipeline.context import STRICTER, Generate, Parts, Result
+from countermark.pipeline.records import blank_event, checks, new_id, now, policy_ref
+from countermark.pipeline.strike import strike
+from countermark.pipeline.timing import Timer
+from countermark.policy import decide, decide_failure
+
+_STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
+T = TypeVar("T")
+_INTERRUPTED = "the process ended before the attempt had an outcome"
+
+
+class Attempt:
+    """The state of one attempt while it runs: what its event will say."""
+
+    def __init__(
+        self, parts: Parts, *, tenant: str, actor: str, model: ModelRef | None, params: dict[str, str]
+    ) -> None:
+        self.id = new_id()
+        self.parts = parts
+        self.tenant = tenant
+        self.actor = actor
+        self.model = model
+        self.params = params
+        self.protected: dict[str, str] = {}
+        self.findings: list[Finding] = []
+        self.notices: list[str] = []
+        self.timer = Timer()
+        self.parent = ""
+        parts.log.begin(self.id, tenant=tenant, time=now())
+
+    def fork(self) -> Attempt:
+        """The same request's next image, as an attempt of its own with the same prompt findings."""
+        twin = Attempt(self.parts, tenant=self.tenant, actor=self.actor, model=self.model, params=dict(self.params))
+        twin.protected, twin.notices = dict(self.protected), list(self.notices)
+        twin.findings = [f for f in self.findings if f.stage is Stage.PROMPT]
+        return twin
+
+    def event(self, event_type: EventType, decision: Decision | None, **fields: Any) -> Event:
+        """The event that ends this attempt."""
+        blank = blank_event(event_type, attempt=self.id, tenant=self.tenant, source=self.parts.source)
+        return blank.model_copy(
+            update={
+                "actor": self.parts.pseudonym(self.actor),
+                "model": self.model,
+                "params": self.params,
+                "policy": policy_ref(decision) if decision else self.parts.policy.ref,
+                "checks": checks(self.findings),
+                "decision": decision.outcome if decision else None,
+                "rule": decision.rule if decision else "",
+                "reasons": decision.reasons if decision else (),
+                "parent": self.parent,
+                "latency_us": dict(self.timer.microseconds),
+                **fields,
+            }
+        )
+
+
+class Pipeline:
+    """The whole way: check, decide, generate, check, decide, mark, read back, record, release.
+
+    Opening one ends the attempts of a process that died: each gets its ``generation.failed`` event.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._log = get_logger("pipeline")
+        self._close_interrupted()
+
+    def generate(self, request: GenerationRequest, core: Generate) -> list[Result]:
+        """Run one request; one result for each image, or one for the refused or held prompt.
+
+        Raises:
+            PromptInvalid: empty, too long, or not text; no attempt is opened.
+            GenerationFailed: the core failed; the attempt is recorded as failed.
+            CountermarkError: a mark or the log failed; nothing was released, and the attempt is recorded as failed
+                wherever the log still works.
+        """
+        check_prompt(request.prompt)
+        if request.negative_prompt:
+            check_prompt(request.negative_prompt)
+        attempt = Attempt(
+            self.parts,
+            tenant=request.tenant,
+            actor=request.actor,
+            model=core.model,
+            params=_request_params(request),
+        )
+        attempt.protected = {"prompt": request.prompt}
+        if request.negative_prompt:
+            attempt.protected["negative_prompt"] = request.negative_prompt
+        stopped = self._guarded(attempt, lambda: self._assess_prompt(attempt, request.prompt))
+        if stopped is not None:
+            return [stopped]
+        images = self._guarded(attempt, lambda: self._call_core(attempt, core))
+        return self._finish_all([attempt] + [attempt.fork() for _ in images[1:]], images)
+
+    def mark(
+        self,
+        raster: Raster,
+        *,
+        model: ModelRef,
+        prompt: str = "",
+        tenant: str = "default",
+        actor: str = "",
+        parent: Ingredient | None = None,
+    ) -> Result:
+        """Check and mark an image that something else generated.
+
+        Args:
+            raster: the image.
+            model: what made it, as the caller says.
+            prompt: what it was made from, if known; checked and recorded like any other.
+            tenant: whose it is.
+            actor: who asks; recorded as a keyed pseudonym.
+            parent: the file that this image was made from.
+
+        Raises:
+            AlreadyMarked: the image carries one of our marks and no parent was named.
+            CountermarkError: as :meth:`generate`.
+        """
+        if prompt:
+            check_prompt(prompt)
+        before = self.parts.watermark.detect(raster.pixels)
+        if before.state is WatermarkState.DETECTED and parent is None:
+            raise AlreadyMarked(f"The image already carries the mark of record {before.payload}.")
+        attempt = Attempt(self.parts, tenant=tenant, actor=actor, model=model, params={"origin": "marked"})
+        attempt.parent = before.payload or ""
+        attempt.notices.extend(raster.notices)
+        if prompt:
+            attempt.protected = {"prompt": prompt}
+            stopped = self._guarded(attempt, lambda: self._assess_prompt(attempt, prompt))
+            if stopped is not None:
+                return stopped
+        ingredients = (parent,) if parent is not None else ()
+        return self._guarded(attempt, lambda: self._finish(attempt, raster, ingredients))
+
+    # --- stages ---
+
+    def _assess_prompt(self, attempt: Attempt, prompt: str) -> Result | None:
+        decision = self._assess(attempt, Stage.PROMPT, lambda: self.parts.prompt_safety.assess(prompt))
+        return None if decision.outcome is Outcome.ALLOW else self._stop(attempt, decision)
+
+    def _assess(self, attempt: Attempt, stage: Stage, look: Callable[[], tuple[Finding, ...]]) -> Decision:
+        """Run one stage's detectors and let policy decide; a detector that raises never opens the gate."""
+        with attempt.timer(f"{stage}_safety"):
+            try:
+                findings = look()
+            except Exception as error:
+                reason = f"the {stage} checks failed: {type(error).__name__}"
+                self._log.error("checks failed", stage=stage, error=type(error).__name__, attempt=attempt.id)
+                return decide_failure(self.parts.policy, stage, reason)
+        attempt.findings.extend(findings)
+        return decide(self.parts.policy, findings, stage)
+
+    def _call_core(self, attempt: Attempt, core: Generate) -> list[NDArray[uint8]]:
+        with attempt.timer("generate"):
+            try:
+                images, used, notices = core()
+            except CountermarkError:
+                raise
+            except Exception as error:
+                raise GenerationFailed(f"The generator failed: {type(error).__name__}.") from error
+        if not images:
+            raise GenerationFailed("The generator returned no image.")
+        attempt.params.update(used)
+        attempt.notices.extend(notices)
+        return list(images)
+
+    def _finish(self, attempt: Attempt, raster: Raster, ingredients: tuple[Ingredient, ...] = ()) -> Result:
+        decision = self._assess(attempt, Stage.IMAGE, lambda: self.parts.image_safety.assess(raster.pixels))
+        if decision.outcome is not Outcome.ALLOW:
+            return self._stop(attempt, decision, raster)
+        event = attempt.event(EventType.RELEASED, decision)
+        struck = strike(
+            raster,
+            parts=self.parts,
+            event=event,
+            ingredients=ingredients,
+            prompted="prompt" in attempt.protected,
+            timer=attempt.timer,
+        )
+        with attempt.timer("store"):
+            # Kept before the entry is written: a crash in between leaves a file without a record, never the reverse.
+            self.parts.objects.put("manifests", struck.manifest)
+            key = self.parts.objects.put("released", struck.data)
+        output = struck.output.model_copy(update={"object_key": key})
+        event = event.model_copy(update={"output": output, "latency_us": dict(attempt.timer.microseconds)})
+        return self._record(
+            attempt, event, decision, "released", asset=struck.asset, data=struck.data, record_id=struck.record_id
+        )
+
+    def _finish_all(self, attempts: list[Attempt], images: list[NDArray[uint8]]) -> list[Result]:
+        results: list[Result] = []
+        for number, (attempt, pixels) in enumerate(zip(attempts, images, strict=True)):
+            try:
+                results.append(self._guarded(attempt, partial(self._finish, attempt, Raster(pixels))))
+            except BaseException as error:
+                for waiting in attempts[number + 1 :]:
+                    self._record_failure(waiting, "batch_aborted", error)
+                raise
+        return results
+
+    def _stop(self, attempt: Attempt, decision: Decision, raster: Raster | None = None) -> Result:
+        """Record a refusal or a held attempt. A held image is kept for the reviewer, unmarked and unreleased."""
+        # Redaction has no adapter yet: what policy wants redacted is held for a person rather than let through.
+        outcome = STRICTER.get(decision.outcome, "held")
+        if outcome == "held" and raster is not None:
+            attempt.params["held_object"] = self.parts.objects.put("held", encode(raster, "image/png"))
+        return self._record(attempt, attempt.event(_STOPPED[outcome], decision), decision, outcome)
+
+    def _record(self, attempt: Attempt, event: Event, decision: Decision, outcome: Any, **fields: Any) -> Result:
+        with attempt.timer("audit"):
+            appended = self.parts.log.append(event, protected=attempt.protected)
+            receipt = self.parts.log.receipt(appended.index)
+        self._log.info(
+            "attempt recorded", outcome=outcome, event_id=event.event_id, index=appended.index, rule=decision.rule
+        )
+        return Result(
+            outcome=outcome,
+            decision=decision,
+            findings=tuple(attempt.findings),
+            event_id=event.event_id,
+            index=appended.index,
+            receipt=receipt,
+            notices=tuple(attempt.notices),
+            latency_us=dict(attempt.timer.microseconds),
+            **fields,
+        )
+
+    # --- when something breaks ---
+
+    def _guarded(self, attempt: Attempt, step: Callable[[], T]) -> T:
+        """Run a step; whatever it raises, the attempt is recorded as failed before the error goes on."""
+        try:
+            return step()
+        except CountermarkError as error:
+            self._record_failure(attempt, error.code, error)
+            raise
+        except BaseException as error:
+            self._record_failure(attempt, type(error).__name__, error)
+            raise
+
+    def _record_failure(self, attempt: Attempt, code: str, cause: BaseException) -> None:
+        event = attempt.event(EventType.FAILED, None, error=code)
+        try:
+            self.parts.log.append(event, protected=attempt.protected)
+        except CountermarkError as error:
+            # The log itself is broken. The attempt's pending row is durable, so the next start records the failure.
+            self._log.error("failure not recorded yet", attempt=attempt.id, code=code, audit=error.code)
+            cause.add_note(f"The failure itself could not be recorded yet ({error.code}); the next start records it.")
+
+    def _close_interrupted(self) -> None:
+        for pending in self.parts.log.unfinished():
+            blank = blank_event(
+                EventType.FAILED, attempt=pending.attempt, tenant=pending.tenant, source=self.parts.source
+            )
+            event = blank.model_copy(
+                update={"error": "interrupted", "reasons": (f"{_INTERRUPTED} (begun {pending.time})",)}
+            )
+            self.parts.log.append(event)
+            self._log.warning("interrupted attempt recorded", attempt=pending.attempt)
+
+
+def check_prompt(prompt: str) -> None:
+    """Refuse what is no prompt.
+
+    Raises:
+        PromptInvalid: nothing visible, more than :data:`MAX_PROMPT_CHARS` characters, or not valid Unicode.
+    """
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise PromptInvalid(
+            f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT_CHARS:,} are assessed, and none is cut."
+        )
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PromptInvalid(f"The prompt is not valid Unicode at character {error.start}.") from error
+    if not any(unicodedata.category(c)[0] in "LNSP" for c in prompt):
+        raise PromptInvalid("The prompt is empty.")
+
+
+def _request_params(request: GenerationRequest) -> dict[str, str]:
+    """What was asked for, as strings; the prompts are protected fields and stay out."""
+    named = request.model_dump(include={"seed", "width", "height", "steps", "guidance", "purpose"}, exclude_none=True)
+    return {name: str(value) for name, value in named.items() if value != ""}

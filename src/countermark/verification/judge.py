@@ -1,0 +1,145 @@
+"""The judge: from evidence to one verdict, by rules that can be read from top to bottom.
+
+Pure: no file, key or network is touched here. The first rule that applies decides; every rule adds its sentences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from countermark.model import Evidence, ManifestState, Verdict, WatermarkState
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the judge is told.
+
+    Attributes:
+        evidence: the marks and the proof.
+        manifest_event: the record that the manifest names, if any.
+        watermark_event: the record that the watermark leads to, if any.
+        exact: the file's digest is the recorded one.
+        missing: routes that had to lead to a record of this log and did not.
+        by_fingerprint: the record was found by the fingerprint alone.
+    """
+
+    evidence: Evidence
+    manifest_event: str = ""
+    watermark_event: str = ""
+    exact: bool = False
+    missing: tuple[str, ...] = ()
+    by_fingerprint: bool = False
+
+
+def judge(case: Case) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict and one plain sentence for each finding."""
+    return _verdict(case), tuple(_sentences(case))
+
+
+def _verdict(case: Case) -> Verdict:
+    manifest, audit = case.evidence.manifest, case.evidence.audit
+    if audit.state == "failed" or case.missing:
+        return Verdict.PROOF_FAILED
+    if contradictions(case):
+        return Verdict.CONTRADICTORY
+    if manifest.state is ManifestState.INVALID:
+        return Verdict.TAMPERED
+    if manifest.state is ManifestState.VALID:
+        return Verdict.UNTRUSTED
+    if manifest.state is ManifestState.TRUSTED:
+        return Verdict.VERIFIED
+    return _without_manifest(case)
+
+
+def _without_manifest(case: Case) -> Verdict:
+    watermark, audit = case.evidence.watermark, case.evidence.audit
+    if watermark.state is WatermarkState.DETECTED:
+        return Verdict.RECOVERED if audit.state == "proved" else Verdict.INCONCLUSIVE
+    if case.exact and audit.state == "proved":
+        return Verdict.VERIFIED
+    if case.by_fingerprint and audit.state == "proved":
+        return Verdict.RECOVERED if case.evidence.fingerprint.state == "match" else Verdict.INCONCLUSIVE
+    if watermark.state is WatermarkState.INCONCLUSIVE:
+        return Verdict.INCONCLUSIVE
+    return Verdict.NO_PROVENANCE
+
+
+def contradictions(case: Case) -> list[str]:
+    """Pairs of evidence that cannot both be true."""
+    found: list[str] = []
+    evidence = case.evidence
+    if case.manifest_event and case.watermark_event and case.manifest_event != case.watermark_event:
+        found.append(
+            "The manifest and the watermark lead to different records: one of them belongs to another picture."
+        )
+    if case.watermark_event and evidence.fingerprint.state == "none":
+        found.append(
+            "The watermark leads to a record of a different picture: the mark was copied, or the picture replaced."
+        )
+    trusted = evidence.manifest.state is ManifestState.TRUSTED
+    if trusted and case.manifest_event and evidence.audit.state == "proved" and not case.exact:
+        found.append("The manifest validates, but the record names a file with another digest.")
+    return found
+
+
+def _sentences(case: Case) -> list[str]:
+    evidence = case.evidence
+    lines = [_manifest_sentence(case), _watermark_sentence(case)]
+    if case.watermark_event or case.by_fingerprint or case.manifest_event:
+        lines.append(_fingerprint_sentence(case))
+    lines.append(_audit_sentence(case))
+    lines.extend(contradictions(case))
+    for route in case.missing:
+        lines.append(f"The {route} names a record that this log does not hold: it was removed, or never written.")
+    if evidence.manifest.explanation and evidence.manifest.state is ManifestState.INVALID:
+        lines.append(evidence.manifest.explanation)
+    return [line for line in lines if line]
+
+
+def _manifest_sentence(case: Case) -> str:
+    manifest = case.evidence.manifest
+    return {
+        ManifestState.TRUSTED: f"The C2PA manifest is intact and signed by {manifest.signer}, whom you trust.",
+        ManifestState.VALID: f"The C2PA manifest is intact; its signer ({manifest.signer}) is not among your anchors.",
+        ManifestState.INVALID: f"The C2PA manifest does not fit the file: {', '.join(manifest.codes) or 'invalid'}.",
+        ManifestState.ABSENT: "The file carries no C2PA manifest.",
+    }[manifest.state]
+
+
+def _watermark_sentence(case: Case) -> str:
+    watermark = case.evidence.watermark
+    if watermark.state is WatermarkState.DETECTED:
+        chance = watermark.false_positive_probability
+        return (
+            f"The watermark reads {watermark.payload}; an unmarked image does so with a chance of at most {chance:.0e}."
+        )
+    if watermark.state is WatermarkState.FOREIGN:
+        return f"The image carries another system's watermark: {watermark.note}"
+    if watermark.state is WatermarkState.INCONCLUSIVE:
+        return "There are traces of a watermark of ours that do not decode."
+    if watermark.state is WatermarkState.SKIPPED:
+        return watermark.note
+    return "No watermark of ours was found."
+
+
+def _fingerprint_sentence(case: Case) -> str:
+    fingerprint = case.evidence.fingerprint
+    distance = f" ({fingerprint.distance} of 256 bits differ)" if fingerprint.distance is not None else ""
+    if fingerprint.state in ("match", "near"):
+        also = " A fingerprint alone is never proof." if case.by_fingerprint else ""
+        return f"The picture looks like the recorded one{distance}.{also}"
+    if fingerprint.state == "none":
+        return f"The picture does not look like the recorded one{distance}."
+    return fingerprint.note
+
+
+def _audit_sentence(case: Case) -> str:
+    audit = case.evidence.audit
+    if audit.state == "proved":
+        entry = f"Entry {audit.index} of the log {audit.origin} records it"
+        return f"{entry}, proved under a signed checkpoint of size {audit.tree_size}."
+    if audit.state == "failed":
+        return f"The audit proof does not verify: {audit.note}"
+    if audit.state == "not_found":
+        return "The audit log here holds no record of this file."
+    return audit.note

@@ -1,0 +1,259 @@
+"""The command line as a new user meets it: results on stdout, the rest on stderr, exit codes that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, photograph
+
+from countermark.cli.main import run
+from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photograph("coffee")).save(path)
+    return path
+
+
+@pytest.fixture
+def marked(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert run(["mark", str(photo_file), "--model", "test/model"]) == 0
+    capsys.readouterr()
+    return photo_file.with_name("photo-marked.png")
+
+
+def json_of(capsys: pytest.CaptureFixture[str]) -> dict:  # type: ignore[type-arg]
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def test_mark_then_verify_then_every_attack(
+    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["verify", str(marked), "--json"]) == 0
+    report = json_of(capsys)
+    assert report["schema"] == "countermark.verification/1"
+    assert report["verdict"] == "verified"
+    assert report["file"] == str(marked)
+    assert set(report["evidence"]) >= {"manifest", "watermark", "fingerprint", "audit"}
+    assert report["evidence"]["watermark"]["payload"]
+    attacked = tmp_path / "attacked.jpg"
+    attacked.write_bytes(repost(marked.read_bytes()))
+    assert run(["verify", str(attacked)]) == 15
+    assert "RECOVERED" in capsys.readouterr().out
+    edited = tmp_path / "edited.png"
+    edited.write_bytes(edit_pixels_keep_manifest(marked.read_bytes()))
+    assert run(["verify", str(edited)]) == 11
+    other = tmp_path / "other.jpg"
+    Image.fromarray(photograph("chelsea")).save(other)
+    assert run(["verify", str(other)]) == 10
+    capsys.readouterr()
+    assert run(["verify", str(marked), str(attacked), "--json"]) == 15
+    assert [r["verdict"] for r in json.loads(capsys.readouterr().out)] == ["verified", "recovered"]
+
+
+def test_the_input_is_never_written_over(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = photo_file.read_bytes()
+    assert run(["mark", str(photo_file), "-o", str(photo_file), "--force"]) == 2
+    assert "must stay" in capsys.readouterr().err
+    assert photo_file.read_bytes() == before
+
+
+def test_an_existing_output_is_kept(marked: Path, photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = marked.read_bytes()
+    assert run(["mark", str(photo_file)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert marked.read_bytes() == before
+
+
+def test_check_names_category_severity_stage_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--prompt", UNSAFE_PROMPT, "--json"]) == 20
+    answer = json_of(capsys)
+    assert answer["schema"] == "countermark.check/1"
+    assert 0.5 < answer["risk"] <= 1
+    decision = answer["decision"]
+    assert decision["outcome"] == "block"
+    assert decision["category"] in ("violence", "graphic")
+    assert decision["stage"] == "prompt"
+    assert decision["rule"].startswith(decision["category"])
+    assert UNSAFE_PROMPT not in json.dumps(answer)
+    assert {f["state"] for f in answer["findings"]} <= {"assessed", "not_assessed"}
+    assert run(["check", "--prompt", CLEAN_PROMPT]) == 0
+
+
+def test_check_a_file_of_prompts_and_a_folder_of_images(
+    tmp_path: Path, photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("\n".join(json.dumps({"text": t}) for t in (CLEAN_PROMPT, UNSAFE_PROMPT, "")) + "\n")
+    assert run(["check", "--prompts", str(prompts), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("decision", {}).get("outcome") for line in lines] == ["allow", "block", None]
+    assert lines[2]["error"]["code"] == "prompt_invalid"
+    assert run(["check", "--images", str(photo_file.parent), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["file"].endswith("photo.png")
+    prompts.write_text("not json\n")
+    assert run(["check", "--prompts", str(prompts)]) == 2
+    assert "prompts.jsonl:1" in capsys.readouterr().err
+
+
+def test_the_log_can_be_read_proved_and_verified(
+    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["log", "list", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["type"] == "generation.released"
+    for name in ("0", entry["event_id"], entry["output"]["watermark_payload"], entry["output"]["sha256"]):
+        assert run(["log", "show", name, "--json"]) == 0
+        assert json_of(capsys)["event_id"] == entry["event_id"]
+    checkpoint, receipt = tmp_path / "held.txt", tmp_path / "receipt.json"
+    assert run(["log", "checkpoint", "-o", str(checkpoint)]) == 0
+    assert run(["log", "proof", "0", "-o", str(receipt)]) == 0
+    assert run(["verify", str(marked), "--bundle", str(receipt)]) == 0
+    assert run(["log", "verify", "--checkpoint", str(checkpoint)]) == 0
+    capsys.readouterr()
+    with sqlite3.connect(Path(os.environ["COUNTERMARK_HOME"]) / "audit.db") as db:
+        (body,) = db.execute("SELECT body FROM entry WHERE seq = 0").fetchone()
+        db.execute("UPDATE entry SET body = ?", (bytes(body).replace(b"test/model", b"test/other"),))
+    assert run(["log", "verify", "--json"]) == 13
+    found = json_of(capsys)
+    assert found["intact"] is False
+    assert any(f["index"] == 0 for f in found["findings"])
+    assert run(["log", "verify"]) == 13
+    assert "entry 0" in capsys.readouterr().out
+
+
+def test_an_unknown_entry_says_how_to_find_one(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "show", "deadbeef"]) == 2
+    assert "log list" in capsys.readouterr().err
+
+
+def test_policy_check_names_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["policy", "check"]) == 0
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "apiVersion: countermark.policy/v1\nkind: Policy\nmetadata: {id: x, version: '1'}\ncategories: {a: {}}\n"
+    )
+    capsys.readouterr()
+    assert run(["policy", "check", str(bad)]) == 2
+    assert f"{bad}:4" in capsys.readouterr().err
+
+
+def test_keys_and_config_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["keys", "list"]) == 0
+    assert "keys init" in capsys.readouterr().out
+    assert run(["keys", "init"]) == 0
+    capsys.readouterr()
+    assert run(["keys", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["purpose"] for row in listed} == {"watermark", "audit-log", "master", "pseudonym"}
+    assert run(["config", "show", "--origin"]) == 0
+    assert "environment COUNTERMARK_HOME" in capsys.readouterr().out
+    assert run(["doctor", "--json"]) == 0
+    health = json_of(capsys)
+    assert health["healthy"] is True
+    assert {"prompt models", "image models", "policy"} <= {check["name"] for check in health["checks"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["check", "--prompt", ""], 2, "empty"),
+        (["check", "--prompt", "   \u200b "], 2, "empty"),
+        (["check", "--prompt", "x" * 100_000], 2, "100,000 characters"),
+        (["verify", "nowhere.png"], 2, "nowhere.png"),
+        (["verify", "."], 2, "--recursive"),
+        (["mark", "nowhere.png"], 2, "nowhere.png"),
+        (["log", "list"], 2, "no audit log"),
+        (["generate", CLEAN_PROMPT, "-o", "no/such/folder/x.png"], 2, "mkdir"),
+        (["generate", CLEAN_PROMPT, "-o", "picture.bmp"], 2, ".png"),
+        (["generate", ""], 2, "empty"),
+        (["nonsense"], 2, "No such command"),
+        (["verify"], 2, "Missing argument"),
+    ],
+)
+def test_bad_input_gets_a_sentence_a_remedy_and_an_exit_code(
+    arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == code
+    streams = capsys.readouterr()
+    assert says in streams.err
+    assert streams.out == ""
+    if arguments[0] != "nonsense" and len(arguments) > 1:
+        assert "remedy:" in streams.err
+
+
+def test_files_that_are_no_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, data in (("text.png", b"hello"), ("empty.jpg", b""), ("cut.png", b"\x89PNG\r\n\x1a\n\0\0")):
+        path = tmp_path / name
+        path.write_bytes(data)
+        for command in ("verify", "mark"):
+            assert run([command, str(path)]) == 2
+            assert name in capsys.readouterr().err
+
+
+def test_an_error_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "nowhere.png", "--json"]) == 2
+    error = json_of(capsys)["error"]
+    assert error["code"] == "not_found"
+    assert error["remedy"]
+
+
+def test_a_corrupt_settings_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "countermark.toml").write_text("[watermark\n")
+    assert run(["config", "show"]) == 2
+    assert "countermark.toml" in capsys.readouterr().err
+
+
+def test_a_second_process_on_the_same_home_is_refused_and_nothing_is_lost(
+    photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = (
+        "import sys; from countermark import Countermark; cm = Countermark.from_settings();"
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        assert run(["mark", str(photo_file)]) == 1
+        assert "COUNTERMARK_HOME" in capsys.readouterr().err
+        assert not photo_file.with_name("photo-marked.png").exists()
+        assert run(["verify", str(photo_file)]) == 10, "reading goes on beside a writer"
+        other.communicate("")
+    assert run(["mark", str(photo_file)]) == 0
+
+
+def test_an_unwritable_home_is_a_typed_error(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["mark", str(photo_file), "--home", "/proc/countermark"]) == 2
+    assert "COUNTERMARK_HOME" in capsys.readouterr().err
+
+
+def test_help_starts_without_the_heavy_libraries() -> None:
+    probe = (
+        "import sys; from countermark.cli.main import run; run(['verify', '--help']);"
+        "heavy = {'numpy', 'cv2', 'torch', 'onnxruntime', 'c2pa', 'rich'} & set(sys.modules);"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_verify_needs_no_torch(marked: Path) -> None:
+    probe = (
+        "import sys; from countermark.cli.main import run; code = run(['verify', sys.argv[1]]);"
+        "heavy = {'torch', 'diffusers', 'transformers', 'onnxruntime'} & set(sys.modules);"
+        "sys.exit(repr(heavy) if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe, str(marked)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "VERIFIED" in done.stdout

@@ -1,0 +1,336 @@
+"""The six invariants of the design, each with the tests that break when it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, Given, photograph
+
+from countermark import Countermark, Result
+from countermark.audit import AuditLog, verify_receipt
+from countermark.credentials import Anchors, Credentials, read
+from countermark.errors import AssetTooSmall, AuditError, GenerationFailed, ReleaseRefused
+from countermark.imaging import decode
+from countermark.model import EventType, GenerationRequest, Outcome, WatermarkDetection, WatermarkState
+from countermark.pipeline import Pipeline
+from countermark.policy import load_policy
+from countermark.safety import ImageEnsemble, PromptEnsemble
+from countermark.settings import Settings
+
+ASKED = GenerationRequest(prompt=CLEAN_PROMPT, seed=7, actor="alice@example.org")
+
+
+def generate(cm: Countermark, *pictures: NDArray[np.uint8], prompt: str = CLEAN_PROMPT) -> Result:
+    return cm.pipeline.generate(ASKED.model_copy(update={"prompt": prompt}), Given(*pictures))[0]
+
+
+def types(log: AuditLog) -> list[EventType]:
+    return [log.event(index).type for index in range(log.size)]
+
+
+def with_parts(cm: Countermark, **parts: object) -> Pipeline:
+    return Pipeline(dataclasses.replace(cm.parts, **parts))  # type: ignore[arg-type]
+
+
+# --- 1: nothing unmarked leaves ---
+
+
+def test_a_released_file_carries_every_mark(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    result = generate(cm, photo)
+    assert result.released
+    assert result.data is not None
+    found = cm.parts.watermark.detect(decode(result.data).pixels)
+    assert found.record_id == result.record_id
+    manifest = read(result.data, "image/png", anchors=cm.parts.credentials.anchors)
+    assert manifest.state == "trusted"
+    assert manifest.event_id == result.event_id
+    proved = verify_receipt(result.receipt, verifier_key=cm.log.verifier_key)
+    assert proved.event.output is not None
+    assert result.asset is not None
+    assert proved.event.output.sha256 == result.asset.sha256
+
+
+class Forgetful:
+    """A watermark that does nothing: what a broken backend, or a picture without room, amounts to."""
+
+    algorithm = "test.forgetful"
+
+    def embed(self, pixels: NDArray[np.uint8], record_id: int) -> NDArray[np.uint8]:
+        return pixels
+
+    def detect(self, pixels: NDArray[np.uint8]) -> WatermarkDetection:
+        return WatermarkDetection(state=WatermarkState.ABSENT, algorithm=self.algorithm)
+
+
+def test_an_image_whose_watermark_does_not_read_back_is_not_released(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    with pytest.raises(ReleaseRefused, match="watermark"):
+        with_parts(cm, watermark=Forgetful()).generate(ASKED, Given(photo))
+    assert types(cm.log) == [EventType.FAILED]
+    assert cm.log.event(0).error == "release_refused"
+
+
+def test_an_image_too_small_for_the_mark_is_not_released(cm: Countermark) -> None:
+    with pytest.raises(AssetTooSmall):
+        generate(cm, photograph("coffee", 100))
+    assert types(cm.log) == [EventType.FAILED]
+    assert cm.log.event(0).error == "asset_too_small"
+
+
+def test_an_image_whose_manifest_is_not_trusted_is_not_released(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    class Distrustful(Credentials):
+        def __init__(self) -> None:
+            super().__init__(cm.parts.credentials.identity)
+            self.anchors = Anchors()
+
+    with pytest.raises(ReleaseRefused, match="manifest"):
+        with_parts(cm, credentials=Distrustful()).generate(ASKED, Given(photo))
+    assert types(cm.log) == [EventType.FAILED]
+
+
+def test_an_image_whose_entry_is_not_durable_is_not_released(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8]
+) -> None:
+    cm = build()
+    generate(cm, photo)
+    size = cm.log.size
+
+    class FullDisk:
+        """The log on a disk that fills up just before the entry is written."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(cm.log, name)
+
+        def append(self, *_: object, **__: object) -> object:
+            raise AuditError("The disk is full.")
+
+    with pytest.raises(AuditError):
+        with_parts(cm, log=FullDisk()).generate(ASKED, Given(photo))
+    assert cm.log.size == size
+    assert len(cm.log.unfinished()) + _pending_rows(cm) >= 1
+    cm.close()
+    reopened = build()
+    assert types(reopened.log)[-1] is EventType.FAILED
+    assert reopened.log.event(reopened.log.size - 1).error == "interrupted"
+
+
+def _pending_rows(cm: Countermark) -> int:
+    with sqlite3.connect(f"file:{cm.home.audit_db}?mode=ro", uri=True) as db:
+        return int(db.execute("SELECT count(*) FROM pending").fetchone()[0])
+
+
+# --- 2: nothing unrecorded happens ---
+
+
+def test_released_refused_held_and_failed_attempts_are_all_recorded(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8]
+) -> None:
+    cm = build()
+    core = Given(photo)
+    assert generate(cm, photo).outcome == "released"
+    refused = cm.pipeline.generate(ASKED.model_copy(update={"prompt": UNSAFE_PROMPT}), core)[0]
+    assert refused.outcome == "refused"
+    assert core.calls == 0, "a refused prompt never reaches the generator"
+    assert refused.decision.category is not None
+
+    class Broken(Given):
+        def __call__(self) -> object:  # type: ignore[override]
+            raise RuntimeError("the GPU caught fire")
+
+    with pytest.raises(GenerationFailed):
+        cm.pipeline.generate(ASKED, Broken())
+    holding = load_policy().model_copy(update={"categories": _hold_everything()})
+    held = with_parts(cm, policy=holding).generate(ASKED, core)[0]
+    assert held.outcome == "held"
+    assert held.data is None
+    assert types(cm.log) == [EventType.RELEASED, EventType.REFUSED, EventType.FAILED, EventType.HELD]
+    assert _pending_rows(cm) == 0
+    for index in range(cm.log.size):
+        event = cm.log.event(index)
+        assert event.policy is not None
+        assert event.actor is not None
+
+
+def _hold_everything() -> object:
+    from countermark.model import Category
+    from countermark.policy.schema import Band, Stages
+
+    return {Category.SEXUAL: Stages(image=Band(review=0.0))}
+
+
+def test_a_held_image_is_kept_for_the_reviewer_but_not_released(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    holding = load_policy().model_copy(update={"categories": _hold_everything()})
+    with_parts(cm, policy=holding).generate(ASKED, Given(photo))
+    event = cm.log.event(0)
+    kept = decode(cm.parts.objects.get(event.params["held_object"]))
+    assert np.array_equal(kept.pixels, photo)
+    assert event.output is None
+
+
+def test_each_image_of_a_batch_is_an_attempt_of_its_own(cm: Countermark) -> None:
+    results = cm.pipeline.generate(ASKED, Given(photograph("coffee"), photograph("chelsea"), photograph("astronaut")))
+    assert len({r.event_id for r in results}) == len({r.record_id for r in results}) == 3
+    assert types(cm.log) == [EventType.RELEASED] * 3
+    assert len({cm.log.event(i).attempt for i in range(3)}) == 3
+
+
+def test_an_attempt_killed_in_the_middle_is_recorded_at_the_next_start(
+    build: Callable[..., Countermark], settings: Settings
+) -> None:
+    script = textwrap.dedent(
+        f"""
+        import os, signal, sys
+        from pathlib import Path
+        from countermark import Countermark
+        from countermark.model import GenerationRequest, ModelRef
+        from countermark.settings import Settings
+        class Core:
+            model = ModelRef(id="dies")
+            def __call__(self):
+                print("drawing", flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+        cm = Countermark(Settings(home=Path({str(settings.home)!r})))
+        cm.pipeline.generate(GenerationRequest(prompt={CLEAN_PROMPT!r}), Core())
+        """
+    )
+    died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert "drawing" in died.stdout
+    cm = build()
+    assert types(cm.log) == [EventType.FAILED]
+    assert cm.log.event(0).error == "interrupted"
+    assert not cm.log.verify().findings
+
+
+# --- 3: nothing can be rewritten ---
+
+
+def test_editing_one_row_is_found_and_the_entry_named(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8]
+) -> None:
+    cm = build()
+    for _ in range(2):
+        cm.pipeline.generate(ASKED.model_copy(update={"prompt": UNSAFE_PROMPT}), Given(photo))
+    generate(cm, photo)
+    checkpoint = cm.log.checkpoint()
+    assert not cm.log.verify(checkpoint).findings
+    cm.close()
+    with sqlite3.connect(cm.home.audit_db) as db:
+        (body,) = db.execute("SELECT body FROM entry WHERE seq = 1").fetchone()
+        forged = bytes(body).replace(b"generation.refused", b"generation.released")
+        assert forged != bytes(body)
+        db.execute("UPDATE entry SET body = ? WHERE seq = 1", (forged,))
+    with AuditLog.open(cm.home.audit_db, read_only=True) as log:
+        for held in (None, checkpoint):
+            findings = log.verify(held).findings
+            assert any(f.index == 1 for f in findings), findings
+
+
+# --- 4: a missing model never reads as safe ---
+
+
+def test_a_prompt_model_that_is_missing_stops_everything(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    from countermark.safety.prompt_model import PromptModel
+
+    cm = build(prompt_safety=PromptEnsemble(PromptModel(tmp_path / "no-weights-here")))
+    core = Given(photo)
+    result = cm.pipeline.generate(ASKED, core)[0]
+    assert result.outcome == "refused"
+    assert core.calls == 0
+    assert result.decision.rule.endswith("on_not_assessed")
+    assert any("not assessed" in reason for reason in result.decision.reasons)
+
+
+def test_a_detector_that_raises_stops_everything(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    class Raises(ImageEnsemble):
+        def assess(self, pixels: NDArray[np.uint8]) -> object:  # type: ignore[override]
+            raise MemoryError("no room")
+
+    result = with_parts(cm, image_safety=Raises()).generate(ASKED, Given(photo))[0]
+    assert result.outcome == "refused"
+    assert result.decision.rule == "on_error.image"
+    assert result.data is None
+
+
+# --- 5: a mark never lies ---
+
+
+def test_the_manifest_says_only_what_was_computed(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    result = generate(cm, photo)
+    assert result.data is not None
+    raw = result.data
+    assert b"c2pa.watermarked.unbound" in raw
+    assert b"c2pa.watermarked.bound" not in raw
+    manifest = read(raw, "image/png", anchors=cm.parts.credentials.anchors)
+    recorded = cm.log.event(result.index).output
+    assert recorded is not None
+    assert manifest.watermark_payload == recorded.watermark_payload == f"{result.record_id:012x}"
+    assert manifest.fingerprint == recorded.fingerprint
+
+
+def test_a_mark_copied_to_another_picture_contradicts_its_record(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    result = generate(cm, photo)
+    assert result.data is not None
+    residual = decode(result.data).pixels.astype(np.int16) - photo.astype(np.int16)
+    other = photograph("astronaut").astype(np.int16)
+    forged = np.clip(other + residual, 0, 255).astype(np.uint8)
+    from countermark.imaging import Raster, encode
+
+    report = cm.verify(encode(Raster(forged), "image/png"))
+    assert report.evidence.watermark.state == "detected"
+    assert report.verdict == "contradictory"
+    assert report.verdict.exit_code == 14
+
+
+# --- 6: prompts are personal data ---
+
+
+def test_a_prompt_is_nowhere_but_encrypted_in_the_store(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from countermark.observe import configure
+
+    configure(level="debug", style="json")
+    secret = "a watercolour of the garden behind Miss Havisham's house"
+    cm = build()
+    result = generate(cm, photo, prompt=secret)
+    with pytest.raises(GenerationFailed) as caught:
+        cm.pipeline.generate(ASKED.model_copy(update={"prompt": secret}), Given())
+    configure()
+    assert result.data is not None
+    assert cm.log.reveal(result.index, "prompt") == secret
+    cm.close()
+    streams = capsys.readouterr()
+    needles = [b"Havisham", b"alice@example.org"]
+    places = [streams.out.encode(), streams.err.encode(), result.data, repr(caught.value).encode()]
+    places += [path.read_bytes() for path in cm.home.folder.rglob("*") if path.is_file()]
+    places.append(json.dumps(cm.log.verifier_key).encode())
+    for place in places:
+        for needle in needles:
+            assert needle not in place
+
+
+def test_the_same_prompt_twice_cannot_be_linked(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    first, second = generate(cm, photo), generate(cm, photo)
+    commitments = [cm.log.event(r.index).protected[0].commitment for r in (first, second)]
+    assert commitments[0] != commitments[1]
+
+
+def test_policy_outcomes_map_to_results() -> None:
+    from countermark.pipeline.context import STRICTER
+
+    assert {STRICTER[outcome] for outcome in (Outcome.BLOCK, Outcome.REVIEW)} == {"refused", "held"}
+    assert os.environ["COUNTERMARK_HOME"]

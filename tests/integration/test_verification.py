@@ -1,0 +1,206 @@
+"""Every verdict, reached by really doing to a released file what its name says."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from tests.conftest import CLEAN_PROMPT, Given, photograph
+
+from countermark import Countermark, Result, verify
+from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
+from countermark.compose import read_trust, trust_document
+from countermark.errors import AssetInvalid, NotFound, UsageError
+from countermark.imaging import Raster, decode, encode
+from countermark.model import GenerationRequest, Verdict
+from countermark.settings import Settings
+
+
+@pytest.fixture
+def released(cm: Countermark, photo: NDArray[np.uint8]) -> Result:
+    result = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(photo))[0]
+    assert result.data is not None
+    return result
+
+
+def jpeg(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def test_a_released_file_is_verified(cm: Countermark, released: Result) -> None:
+    assert released.data is not None
+    report = cm.verify(released.data)
+    assert report.verdict is Verdict.VERIFIED
+    assert report.verdict.exit_code == 0
+    assert report.evidence.manifest.state == "trusted"
+    assert report.evidence.watermark.payload == f"{released.record_id:012x}"
+    assert report.evidence.fingerprint.state == "match"
+    assert report.evidence.audit.state == "proved"
+    assert report.generation is not None
+    assert report.generation["model"] == "test/given"
+    assert CLEAN_PROMPT not in report.model_dump_json()
+
+
+def test_what_the_web_does_is_recovered_with_its_stored_manifest(cm: Countermark, released: Result) -> None:
+    assert released.data is not None
+    report = cm.verify(repost(released.data))
+    assert report.verdict is Verdict.RECOVERED
+    assert report.verdict.exit_code == 15
+    assert report.evidence.manifest.state == "absent"
+    assert report.evidence.audit.event_id == released.event_id
+    assert report.evidence.fingerprint.state in ("match", "near")
+    assert report.evidence.stored_manifest is not None
+    assert report.evidence.stored_manifest.state == "trusted"
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda p: jpeg(p, 50),
+        lambda p: jpeg(np.ascontiguousarray(np.rot90(p))),
+        lambda p: jpeg(np.ascontiguousarray(p[:, ::-1])),
+        lambda p: jpeg(np.asarray(Image.fromarray(p).rotate(7, expand=True))),
+        lambda p: jpeg(np.asarray(Image.fromarray(p).resize((300, 300)))),
+        lambda p: jpeg(np.ascontiguousarray(p[40:400, 90:480])),
+        lambda p: jpeg(np.asarray(Image.fromarray(p).convert("L").convert("RGB"))),
+    ],
+    ids=["jpeg 50", "quarter turn", "mirror", "rotated 7°", "shrunk", "cropped", "greyscale"],
+)
+def test_everyday_edits_are_recovered(
+    cm: Countermark, released: Result, attack: Callable[[NDArray[np.uint8]], bytes]
+) -> None:
+    assert released.data is not None
+    report = cm.verify(attack(decode(released.data).pixels))
+    assert report.verdict is Verdict.RECOVERED, report.reasons
+
+
+def test_edited_pixels_under_an_intact_manifest_are_tampered(cm: Countermark, released: Result) -> None:
+    assert released.data is not None
+    report = cm.verify(edit_pixels_keep_manifest(released.data))
+    assert report.verdict is Verdict.TAMPERED
+    assert report.verdict.exit_code == 11
+    assert "assertion.dataHash.mismatch" in report.evidence.manifest.codes
+
+
+def test_a_photograph_has_no_provenance(cm: Countermark, released: Result) -> None:
+    for name in ("astronaut", "chelsea", "rocket"):
+        report = cm.verify(jpeg(photograph(name)))
+        assert report.verdict is Verdict.NO_PROVENANCE, report.reasons
+        assert report.verdict.exit_code == 10
+
+
+def test_a_stranger_without_anchors_sees_an_untrusted_signer(released: Result, tmp_path: Path) -> None:
+    assert released.data is not None
+    report = verify(released.data, settings=Settings(home=tmp_path / "stranger"))
+    assert report.verdict is Verdict.UNTRUSTED
+    assert report.evidence.watermark.state == "skipped"
+    assert not (tmp_path / "stranger").exists(), "verifying makes nothing"
+
+
+def test_a_stranger_with_trust_file_and_receipt_verifies_offline(
+    cm: Countermark, released: Result, tmp_path: Path
+) -> None:
+    assert released.data is not None
+    trust = read_trust(trust_document(cm.settings), "trust.json")
+    settings = Settings(home=tmp_path / "stranger")
+    report = verify(released.data, settings=settings, trust=trust, receipts=[released.receipt])
+    assert report.verdict is Verdict.VERIFIED
+    assert report.evidence.audit.state == "proved"
+    forged = released.receipt.model_copy(update={"entry": released.receipt.entry.replace('"art"', '"x"') + " "})
+    report = verify(released.data, settings=settings, trust=trust, receipts=[forged])
+    assert report.verdict is Verdict.PROOF_FAILED
+    assert report.verdict.exit_code == 13
+
+
+def test_a_trust_file_of_another_kind_is_refused() -> None:
+    for raw in (b"", b"[]", b"{}", b'{"schema": "countermark.trust/1"}', b'{"schema": "x", "log_keys": []}'):
+        with pytest.raises(UsageError):
+            read_trust(raw, "trust.json")
+
+
+def test_a_mark_whose_entry_is_gone_fails_the_proof(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    marked = cm.parts.watermark.embed(photo, 0xABCDEF)
+    report = cm.verify(jpeg(marked))
+    assert report.verdict is Verdict.PROOF_FAILED
+    assert any("removed, or never written" in reason for reason in report.reasons)
+
+
+def test_a_mark_without_a_log_is_inconclusive(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    marked = jpeg(cm.parts.watermark.embed(photo, 0xABCDEF))
+    cm.close()
+    for path in cm.home.folder.glob("audit.db*"):
+        path.unlink()
+    report = verify(marked, settings=cm.settings)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.verdict.exit_code == 3
+
+
+def test_a_rewritten_entry_fails_the_proof(cm: Countermark, released: Result) -> None:
+    assert released.data is not None
+    cm.close()
+    with sqlite3.connect(cm.home.audit_db) as db:
+        (body,) = db.execute("SELECT body FROM entry WHERE seq = 0").fetchone()
+        db.execute("UPDATE entry SET body = ?", (bytes(body).replace(b"test/given", b"test/other"),))
+    report = verify(released.data, settings=cm.settings)
+    assert report.verdict is Verdict.PROOF_FAILED, report.reasons
+
+
+def test_marking_again_needs_a_parent_and_records_it(cm: Countermark, released: Result, tmp_path: Path) -> None:
+    from countermark.errors import AlreadyMarked
+
+    original = released.save(tmp_path / "first.png")
+    with pytest.raises(AlreadyMarked) as caught:
+        cm.mark(original, model="test/editor")
+    assert "--parent" in caught.value.remedy
+    assert released.data is not None
+    brighter = np.clip(decode(released.data).pixels.astype(int) + 12, 0, 255).astype(np.uint8)
+    second = cm.mark(brighter, model="test/editor", parent=original)
+    assert second.released
+    assert second.data is not None
+    assert cm.log.event(second.index).parent == f"{released.record_id:012x}"
+    report = cm.verify(second.data)
+    assert report.verdict is Verdict.VERIFIED, report.reasons
+    assert report.evidence.manifest.ingredients
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "image/jpeg", "image/webp", "image/avif"])
+def test_every_format_round_trips_to_verified(
+    build: Callable[..., Countermark], tmp_path: Path, photo: NDArray[np.uint8], media_type: str
+) -> None:
+    from countermark.settings import OutputSettings
+
+    settings = Settings(home=tmp_path / "home", output=OutputSettings(format=media_type))  # type: ignore[arg-type]
+    cm = build(settings=settings)
+    result = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(photo))[0]
+    assert result.data is not None
+    assert cm.verify(result.data).verdict is Verdict.VERIFIED
+
+
+def test_alpha_is_kept_and_the_mark_reads(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    alpha = np.full(photo.shape[:2], 255, np.uint8)
+    alpha[:50] = 30
+    result = cm.mark(encode(Raster(photo, alpha), "image/png"), model="test/alpha")
+    assert result.data is not None
+    kept = decode(result.data).alpha
+    assert kept is not None
+    assert np.array_equal(kept, alpha)
+    assert cm.verify(result.data).verdict is Verdict.VERIFIED
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_is_a_typed_error(cm: Countermark, data: bytes) -> None:
+    with pytest.raises(AssetInvalid):
+        cm.verify(data)
+
+
+def test_a_missing_file_is_named(cm: Countermark) -> None:
+    with pytest.raises(NotFound, match=r"nowhere\.png"):
+        cm.verify("nowhere.png")

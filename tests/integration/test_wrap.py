@@ -1,0 +1,42 @@
+"""``Countermark.wrap``: a diffusers pipeline that can only return checked, marked images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from countermark import Countermark
+from countermark.errors import UsageError
+from countermark.model import EventType, WatermarkState
+from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT
+
+torch = pytest.importorskip("torch", reason="wrapping a pipeline needs the extra 'diffusers'")
+
+from tests.unit.generators.tiny_pipelines import stable_diffusion  # noqa: E402 - needs torch
+
+
+def test_released_images_are_marked_and_recorded_and_refused_ones_are_none(cm: Countermark) -> None:
+    wrapped = cm.wrap(stable_diffusion())
+    out = wrapped(
+        [CLEAN_PROMPT, UNSAFE_PROMPT],
+        num_inference_steps=2,
+        width=512,
+        height=512,
+        generator=torch.Generator().manual_seed(1),
+    )
+    assert out.images[1] is None
+    assert out.images[0] is not None
+    found = cm.parts.watermark.detect(np.asarray(out.images[0].convert("RGB")))
+    assert found.state is WatermarkState.DETECTED
+    assert found.record_id == out.countermark[0].record_id
+    assert out.countermark[1].decision.category is not None
+    assert [cm.log.event(i).type for i in range(cm.log.size)] == [EventType.RELEASED, EventType.REFUSED]
+    assert cm.log.event(0).params["seed"] == "1"
+
+
+def test_there_is_no_way_around_the_checks(cm: Countermark) -> None:
+    wrapped = cm.wrap(stable_diffusion())
+    for output_type in ("latent", "np", "pt"):
+        with pytest.raises(UsageError):
+            wrapped(CLEAN_PROMPT, output_type=output_type)
+    assert cm.log.size == 0
