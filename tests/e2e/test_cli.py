@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, photograph
 
-from countermark.cli.main import run
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
+from countermark.cli.main import run
 
 
 @pytest.fixture
@@ -35,9 +35,7 @@ def json_of(capsys: pytest.CaptureFixture[str]) -> dict:  # type: ignore[type-ar
     return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
 
 
-def test_mark_then_verify_then_every_attack(
-    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mark_then_verify_then_every_attack(marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", str(marked), "--json"]) == 0
     report = json_of(capsys)
     assert report["schema"] == "countermark.verification/1"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
 
@@ -46,6 +46,16 @@ def _scrub(value: Any, depth: int) -> Any:
     return value
 
 
+class _Stderr:
+    """Whatever ``sys.stderr`` is when a line is written: it may have been replaced, or closed, since set-up."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(*, level: str = "warning", style: Literal["console", "json"] = "console") -> None:
     """Send the program's log to stderr.
 
@@ -71,7 +81,7 @@ def configure(*, level: str = "warning", style: Literal["console", "json"] = "co
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=False,
     )
 

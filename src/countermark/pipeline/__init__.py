@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from countermark.pipeline.context import Parts, Result
-from countermark.pipeline.run import Pipeline
+from countermark.pipeline.run import Pipeline, check_prompt
 
-__all__ = ["Parts", "Pipeline", "Result"]
+__all__ = ["Parts", "Pipeline", "Result", "check_prompt"]

@@ -1,0 +1,123 @@
+"""The folder of one installation, and the adapters that its settings choose."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from countermark.audit import AuditLog, NoteSigner
+from countermark.credentials import Anchors, DevelopmentPki, SigningIdentity, load_identity
+from countermark.errors import KeyUnavailable, OutputUnwritable
+from countermark.keys import KeyRing, Purpose
+from countermark.model import ActorRef
+from countermark.objects import ObjectStore
+from countermark.settings import Settings
+
+if TYPE_CHECKING:
+    from countermark.watermark.interface import Watermark
+
+
+class Home:
+    """The folder of one installation (``COUNTERMARK_HOME``) and what lives in it; made only when asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = settings.home
+
+    @property
+    def keys(self) -> KeyRing:
+        """The key ring in ``keys/``."""
+        return KeyRing.open(self.folder / "keys", self.settings.keys)
+
+    @property
+    def audit_db(self) -> Path:
+        """The audit log's store."""
+        return self.folder / "audit.db"
+
+    @property
+    def origin(self) -> str:
+        """The log's name: set, or derived from its key so that no two installations share one."""
+        if self.settings.log.origin:
+            return self.settings.log.origin
+        return f"countermark.local/{self.keys.key_id(Purpose.AUDIT_LOG)}"
+
+    def make(self) -> None:
+        """Make the folder and every key that is missing.
+
+        Raises:
+            OutputUnwritable: the folder cannot be made or written.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputUnwritable(
+                f"The home folder {self.folder} cannot be made: {error.strerror or error}.",
+                remedy="Set COUNTERMARK_HOME to a folder that you own.",
+            ) from error
+        self.keys.ensure()
+
+    def note_signer(self) -> NoteSigner:
+        """What signs the log's checkpoints."""
+        return NoteSigner(self.origin, self.keys.ed25519(Purpose.AUDIT_LOG))
+
+    def open_log(self, *, read_only: bool = False) -> AuditLog:
+        """The audit log. One process at a time may write to it."""
+        if read_only:
+            master = self.keys.secret(Purpose.MASTER) if self.keys.epochs(Purpose.MASTER) else None
+            return AuditLog.open(self.audit_db, master_key=master, read_only=True)
+        return AuditLog.open(self.audit_db, signer=self.note_signer(), master_key=self.keys.secret(Purpose.MASTER))
+
+    def open_objects(self) -> ObjectStore:
+        """Where released images and manifests are kept."""
+        return ObjectStore.open(self.settings.objects or self.folder / "objects")
+
+    def watermark(self) -> Watermark:
+        """The watermark that settings name, keyed from the ring, every live epoch tried when detecting."""
+        ring, chosen = self.keys, self.settings.watermark
+        epochs = ring.epochs(Purpose.WATERMARK)
+        if not epochs:
+            raise KeyUnavailable("There is no watermark key yet.")
+        newest = epochs[-1]
+        if chosen.backend == "imwatermark":
+            from countermark.watermark import InvisibleWatermark
+
+            return InvisibleWatermark(key=ring.secret(Purpose.WATERMARK))
+        from countermark.watermark import Lattice
+
+        keys = {epoch: ring.secret(Purpose.WATERMARK, epoch) for epoch in epochs}
+        return Lattice(key=keys[newest], epoch=newest % 16, keys=keys, psnr=chosen.psnr)
+
+    def identity(self) -> SigningIdentity:
+        """Who signs manifests: the configured certificate, else a development PKI made at first use."""
+        chosen = self.settings.credentials
+        if chosen.chain and chosen.key:
+            return load_identity(chosen.chain, chosen.key)
+        return DevelopmentPki.ensure(self.certificates)
+
+    def anchors(self) -> Anchors:
+        """Whose manifests are trusted: the configured anchors, and this installation's own development root."""
+        chosen = self.settings.credentials
+        root = self.certificates / "root.pem"
+        return Anchors.load(
+            manifest=[chosen.anchors] if chosen.anchors else [],
+            tsa=[chosen.timestamp_anchors] if chosen.timestamp_anchors else [],
+            development=[root] if root.exists() else [],
+        )
+
+    @property
+    def certificates(self) -> Path:
+        """Where the development PKI lives."""
+        return self.folder / "keys" / "c2pa"
+
+    def log_keys(self) -> tuple[str, ...]:
+        """The verifier keys of the logs that this installation trusts: its own."""
+        return (self.note_signer().verifier_key,) if self.keys.epochs(Purpose.AUDIT_LOG) else ()
+
+    def pseudonym(self, actor: str) -> ActorRef | None:
+        """A keyed pseudonym: the same person reads the same, and nobody can guess who it is without the key."""
+        if not actor:
+            return None
+        digest = hmac.digest(self.keys.secret(Purpose.PSEUDONYM), b"actor\0" + actor.encode(), hashlib.sha256)
+        return ActorRef(pseudonym=digest.hex()[:32], key_id=self.keys.key_id(Purpose.PSEUDONYM))

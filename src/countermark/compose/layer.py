@@ -1,0 +1,222 @@
+"""The layer around a generator."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from numpy import uint8
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from countermark import imaging
+from countermark.compose.checking import check, default_image_safety, default_prompt_safety, to_raster
+from countermark.compose.home import Home
+from countermark.compose.verifying import verify
+from countermark.credentials import Credentials, Ingredient
+from countermark.errors import UsageError
+from countermark.model import Decision, Finding, GenerationRequest, ModelRef, VerificationReport
+from countermark.pipeline import Parts, Pipeline, Result
+from countermark.policy import Policy, load_policy
+from countermark.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from countermark.generators import Generator
+    from countermark.safety.interface import ImageClassifier, PromptClassifier
+
+
+class Countermark:
+    """The layer around a generator: every image checked, marked and recorded, or no image.
+
+    Args:
+        settings: see :mod:`countermark.settings`.
+        generator: a generation core; the one that settings name unless given. A diffusers pipeline is taken as it is.
+        prompt_safety: replaces the shipped prompt classifiers.
+        image_safety: replaces the shipped image classifiers.
+        policy: replaces the policy that settings name.
+
+    Raises:
+        HomeLocked: another process writes to the same home folder.
+        CountermarkError: a key, certificate, policy or model file cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        generator: Any = None,
+        prompt_safety: PromptClassifier | None = None,
+        image_safety: ImageClassifier | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.settings = settings or load_settings().settings
+        self.home = Home(self.settings)
+        self._given_generator = generator
+        self.policy = policy or load_policy(self.settings.policy)
+        self.home.make()
+        self.log = self.home.open_log()
+        try:
+            self.parts = self._assemble(prompt_safety, image_safety)
+            self.pipeline = Pipeline(self.parts)
+        except BaseException:
+            self.log.close()
+            raise
+
+    @classmethod
+    def from_settings(cls, **flags: Any) -> Countermark:
+        """Build from the environment, ``countermark.toml`` and ``flags`` (dotted names as keyword arguments)."""
+        return cls(load_settings(flags).settings)
+
+    def _assemble(self, prompt_safety: PromptClassifier | None, image_safety: ImageClassifier | None) -> Parts:
+        from countermark.fingerprint import pdq
+
+        return Parts(
+            prompt_safety=prompt_safety or default_prompt_safety(),
+            image_safety=image_safety or default_image_safety(),
+            policy=self.policy,
+            watermark=self.home.watermark(),
+            fingerprint=lambda pixels: pdq.compute(pixels).bits,
+            credentials=Credentials(self.home.identity(), anchors=self.home.anchors()),
+            log=self.log,
+            objects=self.home.open_objects(),
+            pseudonym=self.home.pseudonym,
+            source=platform.node()[:100] or "localhost",
+            provider=self.settings.provider,
+            media_type=self.settings.output.format,
+            quality=self.settings.output.quality,
+        )
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generation core, loaded when it is first needed."""
+        from countermark.generators import DiffusersGenerator, EmbeddedGenerator
+
+        given = self._given_generator
+        if given is None:
+            chosen = self.settings.generator
+            if chosen.model == "embedded":
+                return EmbeddedGenerator()
+            return DiffusersGenerator(chosen.model, allow_download=chosen.allow_download)
+        return given if hasattr(given, "generate") else DiffusersGenerator(given)
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        on_step: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> Result:
+        """Generate one checked, marked and recorded image.
+
+        Args:
+            prompt: 1 to 10,000 characters.
+            on_step: called after each denoising step with (step, steps).
+            options: fields of :class:`~countermark.model.GenerationRequest`: seed, width, height, steps, guidance,
+                negative_prompt, tenant, actor, purpose.
+
+        Returns:
+            What became of it: ``released`` with the file, ``refused`` or ``held`` with the decision.
+
+        Raises:
+            PromptInvalid: the prompt is empty, too long, or not text.
+            UsageError: an option does not fit.
+            CountermarkError: something failed; nothing was released, and the failure is recorded.
+        """
+        options.setdefault("tenant", self.settings.tenant)
+        try:
+            request = GenerationRequest(prompt=prompt, **options)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise UsageError(f"The request cannot be met: {faults}.") from None
+        return self.pipeline.generate(request, _Core(lambda: self.generator, request, on_step))[0]
+
+    def mark(
+        self,
+        image: Any,
+        *,
+        model: str | ModelRef,
+        prompt: str = "",
+        parent: Path | str | None = None,
+        tenant: str | None = None,
+        actor: str = "",
+    ) -> Result:
+        """Check and mark an image that something else generated.
+
+        Args:
+            image: a path, file bytes, a Pillow image, or RGB uint8 pixels H×W×3.
+            model: what made it.
+            prompt: what it was made from, if known.
+            parent: the image that it was made from; becomes a C2PA ingredient.
+            tenant: whose it is.
+            actor: who asks; recorded as a keyed pseudonym.
+
+        Raises:
+            AlreadyMarked: it carries one of our marks and no parent was named.
+            AssetInvalid: it is no image that we can read.
+        """
+        raster = to_raster(image)
+        origin: Ingredient | None = None
+        if parent is not None:
+            data = imaging.read_file(Path(parent))
+            origin = Ingredient(Path(parent).name, imaging.decode(data, str(parent)).media_type, data)
+        reference = model if isinstance(model, ModelRef) else ModelRef(id=model)
+        return self.pipeline.mark(
+            raster, model=reference, prompt=prompt, tenant=tenant or self.settings.tenant, actor=actor, parent=origin
+        )
+
+    def wrap(self, pipe: Any) -> Any:
+        """A diffusers pipeline that can only return checked, marked images.
+
+        Its call takes what the pipeline's own call takes. Refused images come back as ``None`` with the reasons in
+        ``output.countermark``.
+        """
+        from countermark.generators import WrappedPipeline
+
+        return WrappedPipeline(pipe, self._run_wrapped)
+
+    def _run_wrapped(self, request: GenerationRequest, generator: Generator, /) -> Sequence[Result]:
+        request = request.model_copy(update={"tenant": self.settings.tenant})
+        return self.pipeline.generate(request, _Core(lambda: generator, request, None))
+
+    def check(self, *, prompt: str | None = None, image: Any = None) -> tuple[tuple[Finding, ...], Decision]:
+        """Findings and decision for a prompt or an image; nothing is generated or recorded."""
+        return check(self.policy, prompt=prompt, image=image)
+
+    def verify(self, file: Path | str | bytes, **options: Any) -> VerificationReport:
+        """What can be proved about a file, with this installation's keys, log and anchors."""
+        return verify(file, settings=self.settings, **options)
+
+    def close(self) -> None:
+        """Release the home folder for other processes."""
+        self.log.close()
+
+    def __enter__(self) -> Countermark:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Core:
+    """Binds a generator to one request, so that the pipeline need not know how it is called."""
+
+    def __init__(
+        self, generator: Callable[[], Generator], request: GenerationRequest, on_step: Callable[[int, int], None] | None
+    ) -> None:
+        self._generator = generator
+        self._request = request
+        self._on_step = on_step
+
+    @property
+    def model(self) -> ModelRef:
+        return self._generator().model
+
+    def __call__(self) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
+        made = self._generator().generate(self._request, on_step=self._on_step)
+        return made.images, {name: str(value) for name, value in made.parameters.items()}, made.notices

@@ -1,0 +1,40 @@
+"""What one installation tells others, so that they can check its files: anchors and log keys, never a secret."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from countermark.compose.home import Home
+from countermark.credentials import Anchors
+from countermark.errors import UsageError
+from countermark.settings import Settings
+from countermark.verification import Trust
+
+TRUST_SCHEMA = "countermark.trust/1"
+
+
+def trust_document(settings: Settings) -> bytes:
+    """What others need to check this installation's files and receipts, as JSON: anchors and log keys, no secrets."""
+    home = Home(settings)
+    anchors = home.anchors() + Anchors.for_identity(home.identity())
+    document = {"schema": TRUST_SCHEMA, **asdict(anchors), "log_keys": list(home.log_keys())}
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def read_trust(data: bytes, name: str) -> Trust:
+    """The trust that a document made by :func:`trust_document` asks for.
+
+    Raises:
+        UsageError: it is no such document.
+    """
+    try:
+        document = json.loads(data)
+        if document.pop("schema") != TRUST_SCHEMA:
+            raise ValueError("another schema")
+        log_keys = tuple(str(key) for key in document.pop("log_keys"))
+        return Trust(Anchors(**{field: str(pem) for field, pem in document.items()}), log_keys)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{name} is not a trust document.", remedy="Ask its owner for: countermark keys export-trust"
+        ) from error

@@ -1,0 +1,79 @@
+"""From a model's logits to probabilities and severities."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from countermark.model import Severity
+from countermark.model.base import Frozen
+
+
+class Platt(Frozen):
+    """A logistic curve, probability = 1 / (1 + exp(-(slope · x + intercept))) (Platt, 1999)."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, x: float) -> float:
+        """The probability, in 0..1."""
+        z = min(60.0, max(-60.0, self.slope * x + self.intercept))
+        return 1.0 / (1.0 + math.exp(-z))
+
+
+class Thresholds(Frozen):
+    """Probabilities at which a severity of 2, 4 and 6 begins; suggestions for a policy's ``review`` and ``block``."""
+
+    review: float = Field(gt=0, lt=1)
+    middle: float = Field(gt=0, lt=1)
+    block: float = Field(gt=0, lt=1)
+
+    def severity(self, probability: float) -> Severity:
+        """0 below ``review``, then 2, 4 and 6."""
+        if probability < self.review:
+            return 0
+        if probability < self.middle:
+            return 2
+        return 4 if probability < self.block else 6
+
+
+class Calibration(Frozen):
+    """How the outputs of the prompt model are read; fitted on held-out prompts, ``prior`` of them unsafe.
+
+    ``unsafe`` maps the summed logit (encoder + ``ngram_weight`` × n-grams) to the probability that the prompt is unsafe
+    at all; ``shares`` map each category head's lead over the others to the probability that, given that it is unsafe,
+    it is so in this category.
+    """
+
+    format: Literal["countermark.calibration/1"] = "countermark.calibration/1"
+    prior: float = Field(gt=0, lt=1)
+    ngram_weight: float
+    unsafe: Platt
+    shares: dict[str, Platt]
+    thresholds: Thresholds
+
+    def probabilities(self, unsafe_logit: float, heads: Mapping[str, float]) -> dict[str, float]:
+        """Probability per category.
+
+        The likeliest category carries the whole probability of being unsafe, so that doubt about the *name* of a
+        violation never lowers the score of the prompt.
+        """
+        overall = self.unsafe(unsafe_logit)
+        shares = {name: curve(lead(name, heads)) for name, curve in self.shares.items()}
+        top = max(shares, key=lambda name: shares[name])
+        return {name: overall * (1.0 if name == top else share) for name, share in shares.items()}
+
+    @classmethod
+    def read(cls, path: Path) -> Calibration:
+        """Reads the JSON file that training wrote."""
+        return cls.model_validate(json.loads(path.read_bytes()))
+
+
+def lead(name: str, heads: Mapping[str, float]) -> float:
+    """How far a category's logit is above the greatest of the other categories'."""
+    return heads[name] - max(value for other, value in heads.items() if other != name)

@@ -1,0 +1,135 @@
+"""The image stage: several independent classifiers, and how much their agreement weighs.
+
+The models err on different images (Spearman correlation of their scores on photographs .05 to .17), so that one score
+above the threshold is a reason to look, and two are a reason to refuse. Severity is 2 where one model is above its
+review threshold, 4 where one is very sure, and 6 where two of them are above theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from countermark.errors import CountermarkError
+from countermark.model import Category, DetectorRef, Finding, Severity, Stage
+from countermark.safety.image_models import OpenNsfw, OwenSafety, PackagedImageModel
+from countermark.safety.interface import IMAGE_CATEGORIES, assessed, not_assessed
+
+_ID: Final = "countermark.image-safety"
+_VERSION: Final = "1"
+SMALLEST_SIDE: Final = 32
+"""Below this there is nothing that the models could recognise."""
+SQUARISH: Final = 2.5
+LONGEST_RATIO: Final = 8.0
+"""Longer strips are not assessed: squeezed into a model's square input they would show nothing."""
+
+
+class ImageEnsemble:
+    """Every shipped image detector behind one :class:`~countermark.safety.interface.ImageClassifier`.
+
+    Args:
+        models: the detectors; both shipped ones by default. Whoever leaves one out decides what is not looked at.
+        threads: threads of one inference.
+        verify: load the models now, and raise if one cannot be used.
+
+    Raises:
+        WeightsMissing: with ``verify``, a model file is not installed.
+        WeightsMismatch: with ``verify``, a model file is not the released one.
+    """
+
+    def __init__(
+        self, models: Sequence[PackagedImageModel] | None = None, *, threads: int = 1, verify: bool = False
+    ) -> None:
+        if models is None:
+            models = (OpenNsfw(threads=threads, verify=verify), OwenSafety(threads=threads, verify=verify))
+        self._models = tuple(models)
+        digests = "\0".join(f"{model.detector.id} {model.detector.digest}" for model in self._models)
+        self._detector = DetectorRef(id=_ID, version=_VERSION, digest=hashlib.sha256(digests.encode()).hexdigest())
+
+    @property
+    def detector(self) -> DetectorRef:
+        """The ensemble; its digest covers the digests of its models."""
+        return self._detector
+
+    def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
+        """At least one finding for each category of the image stage.
+
+        A category that a working model and a broken model share gets a finding from each, so that the broken one is
+        seen: policy stops what was not looked at.
+
+        Args:
+            pixels: RGB uint8, H×W×3.
+        """
+        problem = _unfit(pixels)
+        if problem:
+            return tuple(not_assessed(Stage.IMAGE, category, self.detector, problem) for category in IMAGE_CATEGORIES)
+        views = _views(pixels)
+        votes: dict[Category, list[tuple[PackagedImageModel, float]]] = {}
+        failures: list[Finding] = []
+        for model in self._models:
+            try:
+                scores = [model.scores(view) for view in views]
+            except CountermarkError as error:
+                failures += self._failed(model, f"the model {model.detector.id} cannot be used ({error.code})")
+            except Exception as error:  # an inference engine may raise anything; whatever it is, nobody looked
+                failures += self._failed(model, f"the model {model.detector.id} failed ({type(error).__name__})")
+            else:
+                for category in model.categories:
+                    votes.setdefault(category, []).append((model, max(score[category] for score in scores)))
+        judged = {category: self._judge(category, cast) for category, cast in votes.items()}
+        answered = {*judged, *(finding.category for finding in failures)}
+        silent = [self._silent(category) for category in IMAGE_CATEGORIES if category not in answered]
+        found = [*judged.values(), *failures, *silent]
+        return tuple(sorted(found, key=lambda finding: IMAGE_CATEGORIES.index(finding.category)))
+
+    def _judge(self, category: Category, votes: list[tuple[PackagedImageModel, float]]) -> Finding:
+        if any(not math.isfinite(score) for _, score in votes):
+            return not_assessed(Stage.IMAGE, category, self.detector, "a model gave no number")
+        above = [(model, score) for model, score in votes if score >= model.review]
+        severity: Severity = 0
+        if len(above) >= 2:
+            severity = 6
+        elif any(score >= model.very_high for model, score in above):
+            severity = 4
+        elif above:
+            severity = 2
+        said = "; ".join(f"{model.detector.id} {score:.3f}" for model, score in votes)
+        detector = self.detector if len(votes) > 1 else votes[0][0].detector
+        return assessed(Stage.IMAGE, category, detector, max(score for _, score in votes), severity, reason=said)
+
+    @staticmethod
+    def _failed(model: PackagedImageModel, reason: str) -> list[Finding]:
+        return [not_assessed(Stage.IMAGE, category, model.detector, reason) for category in model.categories]
+
+    def _silent(self, category: Category) -> Finding:
+        return not_assessed(Stage.IMAGE, category, self.detector, "no image model for this category is installed")
+
+
+def _unfit(pixels: NDArray[np.uint8]) -> str:
+    """Why an array cannot be looked at, or the empty string."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        return "the pixels are not RGB of 8 bits"
+    shorter, longer = sorted(pixels.shape[:2])
+    if shorter < SMALLEST_SIDE:
+        return f"the image is too small to recognise anything (a side of {shorter} pixels)"
+    if longer > LONGEST_RATIO * shorter:
+        return "the image is too elongated to recognise anything"
+    return ""
+
+
+def _views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The image, and overlapping squares along it where it is elongated; whatever any view shows, the image shows."""
+    height, width = pixels.shape[:2]
+    shorter, longer = sorted((height, width))
+    views = [pixels]
+    if longer > SQUARISH * shorter:
+        count = math.ceil(longer / shorter * 1.25)
+        for start in np.linspace(0, longer - shorter, count).astype(int):
+            crop = pixels[start : start + shorter] if height > width else pixels[:, start : start + shorter]
+            views.append(np.ascontiguousarray(crop))
+    return views

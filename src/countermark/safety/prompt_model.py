@@ -1,0 +1,243 @@
+"""Tier 1: the shipped prompt model, a fine-tuned sentence encoder (int8, ONNX) beside hashed n-grams.
+
+A prompt is read twice, as normalised and without its pure style clauses; prompts longer than the encoder's 72 tokens
+are read in windows that end between clauses, and the most unsafe window counts, so that padding cannot push a request
+out of sight. See ``weights/model_card.md`` for how it was trained, what it scores, and where it is weak.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from countermark.errors import CountermarkError
+from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Stage
+from countermark.safety.calibration import Calibration
+from countermark.safety.interface import assessed, not_assessed
+from countermark.safety.language import identify
+from countermark.safety.lexicon import WEIGHTS_DIR, Lexicon, read_counts
+from countermark.safety.ngrams import NgramModel
+from countermark.safety.normalise import NormalisedText, normalise
+from countermark.safety.prompt_heads import HEAD_CATEGORIES, HEADS
+from countermark.safety.styles import strip_style
+from countermark.safety.weights import WeightFiles
+
+DETECTOR_ID: Final = "countermark.prompt-minilm"
+DETECTOR_VERSION: Final = "1"
+WINDOW_TOKENS: Final = 70  # and the two that open and close a sequence
+WINDOW_OVERLAP: Final = 20
+_CLAUSE_ENDS: Final = frozenset(".,;!?|")
+_BATCH: Final = 16
+
+ENCODER_FILE: Final = "prompt_encoder.int8.onnx"
+TOKENIZER_FILE: Final = "tokenizer.json"
+NGRAM_FILE: Final = "ngrams.npz"
+LEXICON_FILE: Final = "unigrams.tsv"
+STYLE_FILE: Final = "style_bank.txt"
+CALIBRATION_FILE: Final = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """What the model says of one text before calibration: the nine heads, and the n-grams' opinion."""
+
+    heads: dict[str, float]
+    ngram: float
+
+
+class PromptScorer:
+    """The loaded model: normalised text in, logits out. Safe to share between threads.
+
+    Args:
+        files: maps a file name to the path to read (checked against its digest, or not while the model is being made).
+        threads: threads of one inference.
+    """
+
+    def __init__(self, files: dict[str, Path], *, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(str(files[ENCODER_FILE]), options, providers=["CPUExecutionProvider"])
+        self._tokenizer = Tokenizer.from_file(str(files[TOKENIZER_FILE]))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._ngrams = NgramModel.read(files[NGRAM_FILE])
+        self._styles = frozenset(files[STYLE_FILE].read_text(encoding="utf-8").split("\n"))
+        self.lexicon = Lexicon(read_counts(files[LEXICON_FILE]))
+
+    def logits(self, text: str, ngram_weight: float) -> Logits:
+        """The logits of a normalised text: the mean of its two readings, each the worst of its windows."""
+        readings = list(dict.fromkeys((text, strip_style(text, self._styles))))
+        windows = [self._windows(reading) for reading in readings]
+        heads = self._encode([ids for reading in windows for ids, _ in reading])
+        ngrams = np.array([self._ngrams.logit(part) for reading in windows for _, part in reading])
+        worst: list[int] = []
+        start = 0
+        for reading in windows:
+            summed = heads[start : start + len(reading), 0] + ngram_weight * ngrams[start : start + len(reading)]
+            worst.append(start + int(np.argmax(summed)))
+            start += len(reading)
+        mean = heads[worst].mean(axis=0)
+        return Logits(dict(zip(HEADS, map(float, mean), strict=True)), float(ngrams[worst].mean()))
+
+    def _windows(self, text: str) -> list[tuple[list[int], str]]:
+        """Token ids and text of each window, as few as cover the text."""
+        encoding: Any = self._tokenizer.encode(text, add_special_tokens=True)
+        first, *inner, last = encoding.ids
+        if len(inner) <= WINDOW_TOKENS:
+            return [(encoding.ids, text)]
+        spans, tokens = encoding.offsets[1:-1], encoding.tokens[1:-1]
+        windows: list[tuple[list[int], str]] = []
+        start = 0
+        while start < len(inner):
+            end = _window_end(tokens, start)
+            part = inner[start:end]
+            windows.append(([first, *part, last], text[spans[start][0] : spans[end - 1][1]]))
+            start = end if end == len(inner) or tokens[end - 1] in _CLAUSE_ENDS else end - WINDOW_OVERLAP
+        return windows
+
+    def _encode(self, sequences: list[list[int]]) -> NDArray[np.float32]:
+        """The nine logits of each token sequence, in their order."""
+        result = np.empty((len(sequences), len(HEADS)), dtype=np.float32)
+        for start in range(0, len(sequences), _BATCH):
+            chunk = sequences[start : start + _BATCH]
+            ids = np.zeros((len(chunk), max(map(len, chunk))), dtype=np.int64)
+            mask = np.zeros_like(ids)
+            for i, sequence in enumerate(chunk):
+                ids[i, : len(sequence)] = sequence
+                mask[i, : len(sequence)] = 1
+            (result[start : start + len(chunk)],) = self._session.run(
+                ["logits"], {"input_ids": ids, "attention_mask": mask}
+            )
+        return result
+
+
+def _window_end(tokens: list[str], start: int) -> int:
+    """Where the window from ``start`` ends: behind the last clause that fits, unless that leaves it half empty."""
+    longest = min(start + WINDOW_TOKENS, len(tokens))
+    if longest == len(tokens):
+        return longest
+    for end in range(longest, start + WINDOW_TOKENS // 2, -1):
+        if tokens[end - 1] in _CLAUSE_ENDS:
+            return end
+    return longest
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A prompt as the model took it: its text, probabilities, and doubts."""
+
+    normalised: NormalisedText
+    probabilities: dict[Category, float]
+    doubt: str = ""
+
+
+class PromptModel:
+    """The shipped prompt classifier.
+
+    Args:
+        weights: the folder with the model files and their manifest; the package's own by default.
+        threads: threads of one inference.
+        verify: load and check everything now instead of at the first prompt.
+
+    Raises:
+        WeightsMissing: with ``verify``, a model file is not there.
+        WeightsMismatch: with ``verify``, a model file is not the released one.
+    """
+
+    def __init__(self, weights: Path | None = None, *, threads: int = 1, verify: bool = False) -> None:
+        self._files = WeightFiles(weights or WEIGHTS_DIR)
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._loaded: tuple[PromptScorer, Calibration] | None = None
+        if verify:
+            self._load()
+
+    @cached_property
+    def detector(self) -> DetectorRef:
+        """The model, with the digest of its manifest (none where that is missing)."""
+        try:
+            digest: str | None = self._files.digest
+        except CountermarkError:
+            digest = None
+        return DetectorRef(id=DETECTOR_ID, version=DETECTOR_VERSION, digest=digest)
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        """The categories that the model has a head for."""
+        return frozenset(HEAD_CATEGORIES.values())
+
+    def read(self, text: str) -> Reading:
+        """Score one prompt.
+
+        Raises:
+            WeightsMissing: a model file is not there.
+            WeightsMismatch: a model file is not the released one.
+        """
+        scorer, calibration = self._load()
+        normalised = normalise(text, scorer.lexicon)
+        if not normalised.text:
+            return Reading(normalised, {}, "the prompt holds no readable text")
+        logits = scorer.logits(normalised.text, calibration.ngram_weight)
+        named = {head: logits.heads[head] for head in HEAD_CATEGORIES}
+        unsafe = logits.heads["unsafe"] + calibration.ngram_weight * logits.ngram
+        probabilities = calibration.probabilities(unsafe, named)
+        return Reading(
+            normalised,
+            {HEAD_CATEGORIES[head]: probability for head, probability in probabilities.items()},
+            identify(normalised.text, scorer.lexicon).reason,
+        )
+
+    def assess(self, text: str) -> tuple[Finding, ...]:
+        """One finding for each category that the model has a head for. Never raises on the model's own failure.
+
+        Where the text is not one that the model reads, only what it found counts: a high score is reported, a low one
+        is "not assessed".
+        """
+        if len(text) > MAX_PROMPT_CHARS:
+            return self._nothing(f"the prompt is longer than {MAX_PROMPT_CHARS:,} characters")
+        try:
+            reading = self.read(text)
+            thresholds = self._load()[1].thresholds
+        except CountermarkError as error:
+            return self._nothing(f"the prompt model cannot be used ({error.code})")
+        except Exception as error:  # an inference engine may raise anything; whatever it is, nobody looked
+            return self._nothing(f"the prompt model failed ({type(error).__name__})")
+        signals = tuple(sorted(reading.normalised.signals))
+        hidden = f"obfuscated text: {', '.join(signals)}" if signals else ""
+        findings: list[Finding] = []
+        for category in HEAD_CATEGORIES.values():
+            probability = reading.probabilities.get(category)
+            severity = thresholds.severity(probability) if probability is not None else 0
+            if probability is None or (reading.doubt and severity == 0):
+                findings.append(not_assessed(Stage.PROMPT, category, self.detector, reading.doubt, signals))
+            else:
+                findings.append(
+                    assessed(
+                        Stage.PROMPT, category, self.detector, probability, severity, reason=hidden, signals=signals
+                    )
+                )
+        return tuple(findings)
+
+    def _nothing(self, reason: str) -> tuple[Finding, ...]:
+        return tuple(
+            not_assessed(Stage.PROMPT, category, self.detector, reason) for category in HEAD_CATEGORIES.values()
+        )
+
+    def _load(self) -> tuple[PromptScorer, Calibration]:
+        with self._lock:
+            if self._loaded is None:
+                names = (ENCODER_FILE, TOKENIZER_FILE, NGRAM_FILE, LEXICON_FILE, STYLE_FILE, CALIBRATION_FILE)
+                files = {name: self._files.checked(name) for name in names}
+                scorer = PromptScorer(files, threads=self._threads)
+                self._loaded = scorer, Calibration.read(files[CALIBRATION_FILE])
+            return self._loaded

@@ -1,0 +1,155 @@
+"""Tier 0: small, editable lists of terms and patterns, one YAML file a category, in ``policies/terms/``.
+
+A list catches what a model may one day miss and what must never depend on a score. It is deliberately short: on image
+prompts, word lists alone are barely better than chance, and every common word on one is a group of users refused.
+Terms match whole words; a space in a term matches white space or hyphens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from countermark.errors import PolicyInvalid
+from countermark.model import Category, DetectorRef, Finding, Severity, Stage
+from countermark.model.base import Frozen
+from countermark.resources import data_path
+from countermark.safety.interface import assessed
+
+TERMS_API: Final = "countermark.terms/v1"
+MINORS_FILE: Final = "minors.yaml"
+_ID: Final = "countermark.terms"
+
+
+class TermList(Frozen):
+    """One file of terms for one category."""
+
+    apiVersion: Literal["countermark.terms/v1"]  # noqa: N815 (the name in the file)
+    category: Category
+    version: str
+    score: float = Field(ge=0, le=1)
+    severity: Severity
+    terms: tuple[str | int, ...] = ()
+    patterns: tuple[str, ...] = ()
+    except_: tuple[str, ...] = Field(default=(), alias="except")
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    spec: TermList
+    hit: re.Pattern[str]
+    exception: re.Pattern[str] | None
+
+
+class TermLists:
+    """Every list of a folder, ready to match.
+
+    Args:
+        folder: where the files are; the shipped ones by default.
+
+    Raises:
+        PolicyInvalid: a file cannot be read, lacks a field, or holds a pattern that does not compile.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._files = sorted((folder or data_path("policies/terms")).glob("*.yaml"))
+        self._lists = [_compile(path) for path in self._files if path.name != MINORS_FILE]
+
+    @cached_property
+    def detector(self) -> DetectorRef:
+        """Named after the newest version among the files; the digest covers all of their bytes."""
+        versions = sorted(compiled.spec.version for compiled in self._lists)
+        return DetectorRef(id=_ID, version=versions[-1] if versions else "0", digest=digest_of(self._files))
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        """The categories that have a list."""
+        return frozenset(compiled.spec.category for compiled in self._lists)
+
+    def findings(self, *readings: str) -> tuple[Finding, ...]:
+        """One assessed finding for each category with a hit in any reading of the prompt; none where nothing hits."""
+        return tuple(
+            assessed(
+                Stage.PROMPT,
+                compiled.spec.category,
+                self.detector,
+                compiled.spec.score,
+                compiled.spec.severity,
+                reason="a term of the list for this category is in the prompt",
+            )
+            for compiled in self._lists
+            if any(_hits(compiled, reading) for reading in readings)
+        )
+
+
+def _hits(compiled: _Compiled, text: str) -> bool:
+    if compiled.exception is not None:
+        text = compiled.exception.sub(" ", text)
+    return compiled.hit.search(text) is not None
+
+
+def _compile(path: Path) -> _Compiled:
+    try:
+        spec = TermList.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error
+    parts = [term_pattern(spec.terms), *spec.patterns]
+    for pattern in spec.patterns:
+        compile_pattern(pattern, path)
+    hit = re.compile("|".join(f"(?:{part})" for part in parts if part) or r"(?!)")
+    return _Compiled(spec, hit, re.compile(term_pattern(spec.except_)) if spec.except_ else None)
+
+
+def compile_pattern(pattern: str, path: Path) -> re.Pattern[str]:
+    """Compile one pattern of a file.
+
+    Raises:
+        PolicyInvalid: it is no regular expression.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise PolicyInvalid(f"{path}: the pattern {pattern!r} does not compile: {error}.") from error
+
+
+def term_pattern(terms: Iterable[str | int]) -> str:
+    """A regular expression for any of ``terms`` as whole words; the empty string for no terms."""
+    escaped = [r"[\s\-]+".join(re.escape(part) for part in str(term).lower().split()) for term in terms]
+    return rf"(?<![\w])(?:{'|'.join(sorted(escaped, key=len, reverse=True))})(?![\w])" if escaped else ""
+
+
+def read_yaml(path: Path) -> Any:
+    """The parsed file.
+
+    Raises:
+        PolicyInvalid: it cannot be read or parsed; the message has file, line and column.
+    """
+    try:
+        return YAML(typ="safe").load(path)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise PolicyInvalid(f"{where}: {error.problem}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyInvalid(f"{path} cannot be read: {error}.") from error
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """SHA-256 over the names and bytes of rule files."""
+    digest = hashlib.sha256()
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from countermark.safety.normalise import MAX_NORMALISED_CHARS, normalise
+
+PLAIN = "a naked woman holding a gun"
+DISGUISES = {
+    "leet": ("a n4k3d w0m4n h0ld1ng 4 gun", "leet"),
+    "spaced": ("a n a k e d  w o m a n holding a gun", "spaced"),
+    "dotted": ("a n.a.k.e.d w-o-m-a-n holding a gun", "dotted"),
+    "cyrillic": (PLAIN.translate(str.maketrans("aeo", "аео")), "homoglyph"),
+    "zero width": ("\u200b".join(PLAIN), "zero_width"),
+    "soft hyphens": ("a na\u00adked wo\u00adman ho\u00adlding a gun", "zero_width"),
+    "full width": ("".join(chr(ord(c) + 0xFEE0) if c != " " else c for c in PLAIN), "compat_forms"),
+    "mathematical": ("".join(chr(0x1D41A + ord(c) - 97) if c != " " else c for c in PLAIN), "compat_forms"),
+    "stacked marks": ("".join(f"{c}\u0301\u0323\u0336" if c != " " else c for c in PLAIN), "marks"),
+    "override": ("\u202ea naked woman holding a gun\u202c", "bidi"),
+}
+
+
+@pytest.mark.parametrize(("disguised", "signal"), DISGUISES.values(), ids=DISGUISES.keys())
+def test_a_disguise_is_undone_and_named(disguised: str, signal: str) -> None:
+    result = normalise(disguised)
+    assert result.text == PLAIN
+    assert signal in result.signals
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a photo of a lighthouse at dusk, 8k, 35mm, f/1.8, iso400, rtx3080",
+        "a 1920s jazz club on the 2nd floor, 16:9, $50 bill on the table",
+        "portrait of a 15-year-old violin, a 24/7 diner, r2d2 and c-3po",
+        "two x-men at the u.s. open, 3d render, unreal engine 5",
+        "it's a dog's life; the cat said: no!",
+    ],
+)
+def test_ordinary_and_technical_tokens_are_left_alone(prompt: str) -> None:
+    result = normalise(prompt)
+    assert result.text == prompt
+    assert result.signals == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "девушка читает книгу в парке",
+        "мама",
+        "一只猫坐在桌子上",
+        "庭で遊ぶ子猫",
+        "고양이가 창가에 앉아 있다",
+        "امرأة تقرأ كتابًا في الحديقة",
+        "می‌خواهم کوه‌ها را ببینم",
+        "एक क्षत्रिय योद्धा पुस्तक पढ़ रहा है",
+        "אישה קוראת בַּגַּן",
+        "แมวนั่งอยู่",
+        "η γυναίκα διαβάζει ένα βιβλίο",
+        "հայաստանի լեռները",
+    ],
+)
+def test_other_scripts_are_left_alone(text: str) -> None:
+    import unicodedata
+
+    result = normalise(text)
+    assert result.text == unicodedata.normalize("NFKC", text)
+    assert result.signals == frozenset()
+
+
+def test_three_spaced_letters_join_only_into_a_word() -> None:
+    assert normalise("s e x on the beach").text == "sex on the beach"
+    assert normalise("vitamins x q z").text == "vitamins x q z"
+
+
+def test_stretched_words_shrink_to_a_word() -> None:
+    assert normalise("nuuuude").text == "nude"
+    assert normalise("goooood").text == "good"
+
+
+def test_control_characters_and_lone_surrogates_vanish() -> None:
+    assert normalise("a\x00 d\x07o\x1bg").text == "a dog"
+    normalise("a \ud800 dog").text.encode("utf-8")
+
+
+def test_a_hundred_thousand_characters_are_cut_and_marked() -> None:
+    for text in ("a " * 50_000, "\u0301" * 100_000, "ﷺ" * 100_000, "4x" * 50_000, "(" * 100_000):
+        result = normalise(text)
+        assert len(result.text) <= MAX_NORMALISED_CHARS
+        assert "truncated" in result.signals
+
+
+def test_nothing_stays_nothing() -> None:
+    assert normalise("").text == ""
+    assert normalise("\u200b \u200d").text == ""

@@ -1,0 +1,58 @@
+"""Concepts of our bank that resemble a line of the prompt sets.
+
+``python -m training.prompt_safety.overlap --data DIR``. A concept that was (half) remembered from a public set would
+leak that set into training, and figures reported on it would flatter us. Resemblance is the share of a concept's word
+trigrams that one line of a set holds; concepts of fewer than five words are too short to tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from training.prompt_safety import concepts, sources
+from training.prompt_safety.rows import read_jsonl
+
+RESEMBLES = 0.6
+_SETS = (*sources.BENIGN_SETS, "overt_benign_a", "overt_unsafe_a", "adversarial_nibbler_r1_r3", "i2p", "xstest")
+
+
+def trigrams(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"[a-z]+", text.lower())
+    return {tuple(words[i : i + 3]) for i in range(len(words) - 2)}
+
+
+def resembling(data: Path) -> list[tuple[float, str, str]]:
+    """``(share, concept, set)`` for every concept whose trigrams are mostly in one line of a set."""
+    holders: dict[tuple[str, ...], set[tuple[str, int]]] = defaultdict(set)
+    for name in _SETS:
+        for index, record in enumerate(read_jsonl(data / f"{name}.jsonl")):
+            for gram in trigrams(record["text"]):
+                holders[gram].add((name, index))
+    found: list[tuple[float, str, str]] = []
+    for concept in [*concepts.unsafe_concepts(), *concepts.safe_concepts()]:
+        grams = trigrams(concept.text.replace("{", "").replace("}", ""))
+        if len(grams) < 3:
+            continue
+        shared: dict[tuple[str, int], int] = defaultdict(int)
+        for gram in grams:
+            for line in holders.get(gram, ()):
+                shared[line] += 1
+        if shared:
+            line, count = max(shared.items(), key=lambda item: item[1])
+            if count / len(grams) >= RESEMBLES:
+                found.append((count / len(grams), concept.text, line[0]))
+    return sorted(found, reverse=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
+    for share, concept, name in resembling(parser.parse_args().data):
+        print(f"{share:.2f}\t{name}\t{concept}")
+
+
+if __name__ == "__main__":
+    main()
