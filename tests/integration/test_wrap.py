@@ -30,7 +30,7 @@ def test_released_images_are_marked_and_recorded_and_refused_ones_are_none(
         num_inference_steps=2,
         width=256,
         height=256,
-        generator=torch.Generator().manual_seed(1),
+        generator=[torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)],
     )
     assert out.images[1] is None
     assert out.images[0] is not None

@@ -1,0 +1,265 @@
+"""The four learned parts of the embedded generator.
+
+``SceneAutoencoder`` maps 64×64 pictures to 16×16 latents and back, ``SceneTransformer`` predicts the flow-matching
+velocity of those latents, ``WordEncoder`` turns word numbers into vectors, ``SceneUpsampler`` draws the 512×512
+picture from the autoencoder's last features. Every convolution pads by repeating the border: zero padding shows as a
+frame round the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+
+def conv3(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3×3 convolution that repeats the border."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
+
+
+def start_at_zero(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
+    """Zero a layer, so that the residual branch it ends begins as the identity."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions around a skip connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv3(channels, channels)
+        self.second = conv3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape in and out."""
+        return x + cast(Tensor, self.second(F.silu(self.first(F.silu(x)))))
+
+
+class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """64×64 RGB in -1..1 to standardised 16×16 latents and back.
+
+    Trained with noise of a fixed strength on the latents and a light penalty on their size (a variational
+    autoencoder of constant variance), so that latents which are slightly off still decode cleanly.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, channels: int = 8, width: int = 64, features: int = 16) -> None:
+        super().__init__()
+        half = width // 2
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(2), conv3(12, half), Residual(half), nn.SiLU(),
+            nn.Conv2d(half, width, 2, stride=2), Residual(width), Residual(width), nn.SiLU(), conv3(width, channels),
+        )  # fmt: skip
+        self.decoder = nn.Sequential(
+            conv3(channels, width), Residual(width), Residual(width), conv3(width, half * 4), nn.PixelShuffle(2),
+            Residual(half), nn.SiLU(), conv3(half, features * 4), nn.PixelShuffle(2),
+        )  # fmt: skip
+        self.to_rgb = conv3(features, 3)
+        self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("latent_std", torch.ones(channels, 1, 1))
+        self.latent_mean: Tensor
+        self.latent_std: Tensor
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """B×3×64×64 in -1..1 to B×C×16×16 with zero mean and unit variance over the training set."""
+        return cast(Tensor, (self.encoder(pictures) - self.latent_mean) / self.latent_std)
+
+    def features(self, latents: Tensor) -> Tensor:
+        """B×C×16×16 to the B×F×64×64 features from which both sizes of picture are drawn."""
+        return cast(Tensor, self.decoder(latents * self.latent_std + self.latent_mean))
+
+    def picture(self, features: Tensor) -> Tensor:
+        """Features to B×3×64×64, roughly within -1..1."""
+        return cast(Tensor, self.to_rgb(F.silu(features)))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """B×C×16×16 to B×3×64×64."""
+        return self.picture(self.features(latents))
+
+
+class WordEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Words to vectors: a table, one transformer layer, and a learnt vector that stands for the empty prompt.
+
+    The vocabulary is part of the configuration, so the words and their rows in the table cannot drift apart.
+    Number 0 is padding, the k-th word has number k.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, words: tuple[str, ...] = (), dim: int = 96, heads: int = 4, max_words: int = 32) -> None:
+        super().__init__()
+        self.table = nn.Embedding(len(words) + 1, dim)
+        self.position = nn.Parameter(torch.randn(max_words, dim) * 0.1)
+        self.layer = nn.TransformerEncoderLayer(dim, heads, dim * 3, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.norm = nn.LayerNorm(dim)
+        self.empty = nn.Parameter(torch.randn(dim) * 0.1)
+
+    def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Word numbers B×L to vectors B×L×D, which of them count B×L (bool), and their mean B×D."""
+        known = numbers.ne(0)
+        empty = ~known.any(1, keepdim=True)
+        first = torch.arange(numbers.shape[1], device=numbers.device) == 0
+        counts = known | (empty & first)
+        x = torch.where(empty[..., None], self.empty, self.table(numbers)) + self.position[: numbers.shape[1]]
+        x = self.norm(self.layer(x, src_key_padding_mask=~counts))
+        weights = counts[..., None].to(x.dtype)
+        return x, counts, (x * weights).sum(1) / weights.sum(1)
+
+
+def channel_norm(x: Tensor) -> Tensor:
+    """Layer norm over the channels of B×C×H×W (a view, not a copy, in channels-last memory)."""
+    return F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2)
+
+
+class ModulatedResidual(nn.Module):
+    """A residual block whose second half is scaled and shifted by the condition."""
+
+    def __init__(self, channels: int, condition: int) -> None:
+        super().__init__()
+        self.first = conv3(channels, channels)
+        self.second = start_at_zero(conv3(channels, channels))
+        self.modulation = start_at_zero(nn.Linear(condition, 2 * channels))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """B×C×H×W with condition B×D to the same shape."""
+        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, 1)
+        h = self.first(F.silu(channel_norm(x)))
+        return x + cast(Tensor, self.second(F.silu(channel_norm(h) * (1 + scale) + shift)))
+
+
+class WordAttention(nn.Module):
+    """A transformer block over the picture's tokens that attends to them and to the words together."""
+
+    def __init__(self, dim: int, heads: int, word_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.to_word_kv = nn.Linear(word_dim, 2 * dim, bias=False)
+        self.to_out = nn.Linear(dim, dim, bias=False)
+        self.widen = nn.Linear(dim, 4 * dim, bias=False)
+        self.narrow = nn.Linear(4 * dim, dim, bias=False)
+        self.query_norm = nn.RMSNorm(dim // heads)
+        self.key_norm = nn.RMSNorm(dim // heads)
+        self.own_modulation = nn.Parameter(torch.zeros(6, dim))
+
+    def _attend(self, x: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        batch, tokens, dim = x.shape
+        split = (self.heads, dim // self.heads)
+        q, k, v = self.to_qkv(x).view(batch, tokens, 3, *split).permute(2, 0, 3, 1, 4)
+        word_k, word_v = self.to_word_kv(words).view(batch, words.shape[1], 2, *split).permute(2, 0, 3, 1, 4)
+        k, v = torch.cat([k, word_k], 2), torch.cat([v, word_v], 2)
+        y = F.scaled_dot_product_attention(self.query_norm(q), self.key_norm(k), v, attn_mask=mask)
+        return cast(Tensor, self.to_out(y.transpose(1, 2).reshape(batch, tokens, dim)))
+
+    def forward(self, x: Tensor, modulation: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """Tokens B×N×D, modulation B×6×D, words B×L×W, mask B×1×1×(N+L) of what may be attended to."""
+        a = (modulation + self.own_modulation)[:, :, None].unbind(1)
+        h = F.layer_norm(x, x.shape[-1:]) * (1 + a[0]) + a[1]
+        x = x + a[2] * self._attend(h, words, mask)
+        h = F.layer_norm(x, x.shape[-1:]) * (1 + a[3]) + a[4]
+        return x + a[5] * cast(Tensor, self.narrow(F.gelu(self.widen(h), approximate="tanh")))
+
+
+class SceneTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Predicts the flow-matching velocity (noise minus data) of noisy latents, given the words.
+
+    A small U-Net: convolutions on 8×8 cells draw the detail, a transformer on 4×4 tokens that reads the words decides
+    the whole. All blocks share one modulation by time and prompt and add a bias of their own (PixArt-alpha, 2023).
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(  # noqa: PLR0917 (the configuration of a saved model)
+        self, channels: int = 8, width: int = 96, blocks: int = 2, dim: int = 224, depth: int = 4, heads: int = 7,
+        word_dim: int = 96,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.enter = conv3(channels * 4, width)
+        self.cell_position = nn.Parameter(torch.randn(1, width, 8, 8) * 0.1)
+        self.time = nn.Sequential(nn.Linear(128, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.prompt = nn.Sequential(nn.Linear(word_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.down = nn.ModuleList(ModulatedResidual(width, dim) for _ in range(blocks))
+        self.squeeze = nn.Conv2d(width, dim, 2, stride=2)
+        self.token_position = nn.Parameter(torch.randn(1, 16, dim) * 0.2)
+        self.modulation = start_at_zero(nn.Linear(dim, 6 * dim))
+        self.middle = nn.ModuleList(WordAttention(dim, heads, word_dim) for _ in range(depth))
+        self.expand = nn.Linear(dim, width * 4)
+        self.merge = nn.Conv2d(2 * width, width, 1)
+        self.up = nn.ModuleList(ModulatedResidual(width, dim) for _ in range(blocks))
+        self.leave = start_at_zero(conv3(width, channels * 4))
+
+    def _condition(self, noise_share: Tensor, prompt: Tensor) -> Tensor:
+        steps = torch.arange(64, device=noise_share.device) / 63
+        angles = torch.exp(-math.log(1e3) * steps) * 250.0 * noise_share[:, None]
+        waves = torch.cat([angles.sin(), angles.cos()], -1).to(prompt.dtype)
+        return F.silu(cast(Tensor, self.time(waves) + self.prompt(prompt)))
+
+    def _middle(self, x: Tensor, condition: Tensor, words: Tensor, counts: Tensor) -> Tensor:
+        batch, dim = x.shape[:2]
+        tokens = x.permute(0, 2, 3, 1).reshape(batch, 16, dim) + self.token_position
+        mask = torch.cat([counts.new_ones(batch, 16), counts], 1)[:, None, None]
+        modulation = self.modulation(condition).view(batch, 6, dim)
+        for block in self.middle:
+            tokens = block(tokens, modulation, words, mask)
+        tokens = self.expand(F.layer_norm(tokens, (dim,)))
+        return F.pixel_shuffle(tokens.view(batch, 4, 4, -1).permute(0, 3, 1, 2), 2)
+
+    def forward(self, latents: Tensor, noise_share: Tensor, words: Tensor, counts: Tensor, prompt: Tensor) -> Tensor:
+        """Latents B×C×16×16, noise share B in 0..1 (1 = all noise), encoded words; gives B×C×16×16."""
+        condition = self._condition(noise_share, prompt)
+        x = F.pixel_unshuffle(latents, 2).contiguous(memory_format=torch.channels_last)
+        x = self.enter(x) + self.cell_position
+        for block in self.down:
+            x = block(x, condition)
+        x = self.merge(torch.cat([x, self._middle(self.squeeze(x), condition, words, counts)], 1))
+        for block in self.up:
+            x = block(x, condition)
+        return F.pixel_shuffle(self.leave(F.silu(channel_norm(x))), 2)
+
+
+def _bilinear_choice(scale: int) -> Tensor:
+    """Logits with which choosing among the 3×3 cells is bilinear interpolation: where training begins."""
+    within = (torch.arange(scale) + 0.5) / scale - 0.5
+    near = (1 - (within[None] - torch.tensor([-1.0, 0.0, 1.0])[:, None]).abs()).clamp(min=0)
+    return torch.log(torch.einsum("yi,xj->yxij", near, near) + 1e-3).flatten()
+
+
+class SceneUpsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """64×64 features and picture to the 512×512 picture, by choosing instead of painting.
+
+    Each of the 64 pixels that a cell becomes is a convex mixture of the colours of the 3×3 cells round it (the
+    "convex upsampling" of RAFT, Teed and Deng 2020). Choosing one colour or its neighbour gives edges that are sharp
+    by construction. The colours chosen from are the small picture's, cleaned where a cell holds two of them.
+    """
+
+    SCALE = 8
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, features: int = 16, width: int = 56, depth: int = 3) -> None:
+        super().__init__()
+        self.enter = conv3(features + 3, width)
+        self.body = nn.ModuleList(Residual(width) for _ in range(depth))
+        self.clean = start_at_zero(conv3(width, 3))
+        self.choose = nn.Conv2d(width, 9 * self.SCALE**2, 1)
+        nn.init.normal_(self.choose.weight, std=0.02)
+        self.choose.bias = nn.Parameter(_bilinear_choice(self.SCALE))
+
+    def forward(self, features: Tensor, picture: Tensor) -> Tensor:
+        """Features B×F×H×W and the small picture B×3×H×W to B×3×8H×8W."""
+        x = self.enter(torch.cat([features, picture], 1))
+        for block in self.body:
+            x = block(x)
+        x = F.silu(x)
+        batch, _, height, width = picture.shape
+        colours = F.unfold(F.pad(picture + self.clean(x), (1, 1, 1, 1), mode="replicate"), 3)
+        colours = colours.view(batch, 3, 9, height * width)
+        weights = self.choose(x).view(batch, 9, self.SCALE**2, height * width).softmax(1)
+        chosen = torch.einsum("bcnp,bnsp->bcsp", colours, weights)
+        return F.pixel_shuffle(chosen.reshape(batch, 3 * self.SCALE**2, height, width), self.SCALE)

@@ -1,0 +1,234 @@
+"""A diffusers pipeline that can only return checked, marked images.
+
+The wrapper keeps an honest program from releasing unmarked images by accident. It is no sandbox: code in the same
+process can always take a model's parts (`wrapped.vae`, `wrapped.components`) and build another pipeline from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from countermark.errors import PromptInvalid, UsageError
+from countermark.generators.diffusers import DiffusersGenerator
+from countermark.generators.interface import Generated, Generator, OnStep
+from countermark.model import GenerationRequest, ModelRef
+
+_UNCHECKED_TEXT: Final = re.compile(r".*prompt_\d|.*prompt.*embeds.*|.*image_embeds.*|.*prompt_attention_mask.*")
+_SETTINGS: Final = {
+    "height": "height",
+    "width": "width",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+}
+_PER_PROMPT: Final = ("latents", "image", "mask_image", "ip_adapter_image")
+
+
+class ReleasedImage(Protocol):
+    """One image's outcome, as the pipeline of checks and marks reports it."""
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The released, marked image; `None` if it was refused, held, or failed."""
+        ...
+
+
+class Run(Protocol):
+    """Takes a request through checks, generation, marks and the record: the only way images come out.
+
+    It calls `generator.generate(request, ...)` itself, and returns one result for each image of the request (a
+    refused request: at least one result, which says why).
+    """
+
+    def __call__(self, request: GenerationRequest, generator: Generator, /) -> Sequence[ReleasedImage]:
+        """Run one attempt."""
+        ...
+
+
+@dataclass(frozen=True)
+class WrappedOutput:
+    """What a wrapped pipeline returns.
+
+    Attributes:
+        images: released images in the order of the prompts; `None` stands for each that was not released.
+        countermark: the result of each attempt, with outcome and reasons.
+        nsfw_content_detected: always `None`; kept because callers of diffusers look for it.
+    """
+
+    images: list[Image.Image | None]
+    countermark: list[ReleasedImage] = field(default_factory=list)
+    nsfw_content_detected: None = None
+
+
+class _PreparedCall:
+    """The pipeline with the caller's own keywords, as a generator for one attempt."""
+
+    def __init__(self, generator: DiffusersGenerator, extra: Mapping[str, Any]) -> None:
+        self._generator = generator
+        self._extra = extra
+
+    @property
+    def model(self) -> ModelRef:
+        return self._generator.model
+
+    def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Generated:
+        return self._generator.generate_with(self._extra, request, on_step=on_step)
+
+
+class WrappedPipeline:
+    """Looks like the diffusers pipeline it was given; its call returns only what was released.
+
+    Attributes are passed on in both directions (`wrapped.scheduler = ...`, `wrapped.to("cuda")`), and what would
+    return the pipeline itself returns the wrapper.
+
+    Args:
+        pipe: a diffusers text-to-image pipeline.
+        run: takes one attempt through checks, marks and the record.
+    """
+
+    def __init__(self, pipe: Any, run: Run) -> None:
+        own = self.__dict__  # not setattr, which would pass the values on to the pipeline
+        own["_WrappedPipeline__pipe"] = pipe
+        own["_WrappedPipeline__run"] = run
+        own["_WrappedPipeline__generator"] = DiffusersGenerator(pipe)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.__covered(getattr(self.__pipe, name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__pipe, name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *dir(self.__pipe)})
+
+    def __repr__(self) -> str:
+        return f"WrappedPipeline({type(self.__pipe).__name__})"
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        *,
+        num_images_per_prompt: int = 1,
+        negative_prompt: str | Sequence[str] | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        **settings: Any,
+    ) -> WrappedOutput | tuple[list[Image.Image | None]]:
+        """Generate, check, mark and record; the keywords are those of the pipeline.
+
+        Each prompt of a list is an attempt of its own: one refusal does not stop the others. A refused image is
+        `None` in `images`, and `countermark` says why. A step callback receives the wrapper instead of the pipeline;
+        it may look at the latents, which are not images yet.
+
+        Raises:
+            PromptInvalid: no prompt, or one that is too long.
+            UsageError: an output type other than "pil", or text and embeddings that cannot be checked.
+        """
+        prompts = _as_list(prompt)
+        _refuse_unchecked(output_type, settings, len(prompts))
+        negatives = _spread(negative_prompt or "", len(prompts), "negative_prompt")
+        sources = _noise_sources(generator, len(prompts), num_images_per_prompt)
+        values = {_SETTINGS[key]: settings.pop(key) for key in tuple(settings) if key in _SETTINGS}
+        if callable(listener := settings.get("callback_on_step_end")):
+            settings["callback_on_step_end"] = self.__listening(listener)
+        results: list[ReleasedImage] = []
+        images: list[Image.Image | None] = []
+        for text, negative, source in zip(prompts, negatives, sources, strict=True):
+            extra = dict(settings) if source is None else {**settings, "generator": source}
+            fields = {**values, "prompt": text, "negative_prompt": negative, "count": num_images_per_prompt}
+            attempt = self.__run(_request(fields, source), _PreparedCall(self.__generator, extra))
+            results.extend(attempt)
+            released = [result.image for result in attempt]
+            images.extend((released + [None] * num_images_per_prompt)[:num_images_per_prompt])
+        return WrappedOutput(images, results) if return_dict else (images,)
+
+    def __covered(self, value: Any) -> Any:
+        """Keep the bare pipeline from slipping out through an attribute or a method's return value."""
+        if value is self.__pipe:
+            return self
+        if getattr(value, "__self__", None) is not self.__pipe:
+            return value
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            return self.__covered(value(*args, **kwargs))
+
+        method.__name__, method.__doc__ = value.__name__, value.__doc__
+        return method
+
+    def __listening(self, listener: Callable[..., Any]) -> Callable[..., Any]:
+        def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+            return listener(self, step, timestep, tensors)
+
+        return callback
+
+
+def _as_list(prompt: str | Sequence[str] | None) -> list[str]:
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt or ())
+    if not prompts or not all(isinstance(text, str) for text in prompts):
+        raise PromptInvalid("A wrapped pipeline needs a prompt, or a list of prompts, as text.")
+    return prompts
+
+
+def _refuse_unchecked(output_type: str, settings: Mapping[str, Any], prompts: int) -> None:
+    """Refuse what would lead around the checks."""
+    if output_type != "pil":
+        raise UsageError(
+            f"A wrapped pipeline cannot return output_type={output_type!r}: only finished images can be checked.",
+            remedy='Leave output_type at "pil" and convert the released images.',
+        )
+    for name, value in settings.items():
+        if value is not None and _UNCHECKED_TEXT.fullmatch(name):
+            raise UsageError(
+                f"A wrapped pipeline does not take {name}: what it says could not be checked.",
+                remedy="Give the whole text as prompt and negative_prompt.",
+            )
+        if value is not None and name in _PER_PROMPT and prompts > 1:
+            raise UsageError(
+                f"A wrapped pipeline takes {name} with one prompt at a time.", remedy="Call it once for each prompt."
+            )
+
+
+def _spread(value: str | Sequence[str], count: int, name: str) -> list[str]:
+    values = [value] * count if isinstance(value, str) else list(value)
+    if len(values) != count:
+        raise UsageError(f"There are {len(values)} values of {name} for {count} prompts.", remedy="Give one for each.")
+    return values
+
+
+def _noise_sources(
+    generator: torch.Generator | Sequence[torch.Generator] | None, prompts: int, each: int
+) -> list[torch.Generator | list[torch.Generator] | None]:
+    """Which noise source goes with which prompt."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return [generator] * prompts
+    sources = list(generator)
+    if len(sources) != prompts * each:
+        raise UsageError(
+            f"There are {len(sources)} noise generators for {prompts * each} images.", remedy="Give one for each image."
+        )
+    return [sources[k] if each == 1 else sources[k * each : (k + 1) * each] for k in range(prompts)]
+
+
+def _request(values: dict[str, Any], source: torch.Generator | list[torch.Generator] | None) -> GenerationRequest:
+    """The request of one attempt. A seed is recorded only if it alone decides the noise."""
+    if isinstance(source, torch.Generator) and _is_fresh(source):
+        values["seed"] = source.initial_seed() % 2**63
+    try:
+        return GenerationRequest(**values)
+    except ValidationError as error:
+        names = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        # Not chained: the validation error quotes the values, and one of them may be the prompt.
+        raise UsageError(f"The pipeline's call has values out of range: {names}.") from None
+
+
+def _is_fresh(source: torch.Generator) -> bool:
+    """Whether nothing was drawn from a noise source since it was seeded."""
+    untouched = torch.Generator(source.device).manual_seed(source.initial_seed())
+    return torch.equal(source.get_state(), untouched.get_state())

@@ -1,0 +1,109 @@
+"""First training: the autoencoder between 64×64 pictures and 16×16 latents."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from countermark.generators.embedded.models import SceneAutoencoder
+
+from .optimise import Trainer
+
+HELD_OUT = 512
+LATENT_NOISE = 0.1
+
+
+def as_tensor(pictures: NDArray[np.uint8]) -> Tensor:
+    """Uint8 B×H×W×3 to float B×3×H×W in -1..1, kept in channels-last memory (the fast layout on a CPU)."""
+    values = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return values.contiguous(memory_format=torch.channels_last)
+
+
+def slopes(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences of neighbouring pixels, along rows and along columns."""
+    return pictures[..., 1:] - pictures[..., :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
+
+
+def slope_error(first: Tensor, second: Tensor) -> Tensor:
+    """Mean absolute difference of slopes: what keeps edges sharp."""
+    pairs = zip(slopes(first), slopes(second), strict=True)
+    return torch.stack([(a - b).abs().mean() for a, b in pairs]).sum()
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    """Mean peak signal-to-noise ratio in dB of pictures in -1..1."""
+    errors = ((first - second) ** 2).mean((1, 2, 3))
+    return float((10 * torch.log10(4 / errors)).mean())
+
+
+def standardise(model: SceneAutoencoder, pictures: NDArray[np.uint8]) -> None:
+    """Store mean and deviation of the latents, so that the transformer sees unit variance."""
+    with torch.no_grad():
+        raw = torch.cat([model.encoder(as_tensor(pictures[k : k + 256])) for k in range(0, 4096, 256)])
+        model.latent_mean.copy_(raw.mean((0, 2, 3))[:, None, None])
+        model.latent_std.copy_(raw.std((0, 2, 3))[:, None, None])
+
+
+def finish(trainer: Trainer, pictures: NDArray[np.uint8], folder: Path) -> None:
+    """Standardise and save the averaged model with its figures."""
+    model = trainer.averages["autoencoder"]
+    assert isinstance(model, SceneAutoencoder)
+    standardise(model, pictures)
+    with torch.no_grad():
+        held_out = as_tensor(pictures[-HELD_OUT:])
+        quality = psnr(held_out, model.decode(model.encode(held_out)).clamp(-1, 1))
+    model.save_pretrained(folder)
+    figures = {"steps": trainer.steps, "psnr_64": round(quality, 2), "seconds": round(trainer.elapsed)}
+    (folder / "training.json").write_text(json.dumps(figures))
+    print(figures, flush=True)
+
+
+def main() -> None:
+    """Train on `renders.npy` and write `autoencoder/`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=700)
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--muon", type=float, default=3e-3)
+    parser.add_argument("--adam", type=float, default=2e-3)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    pictures = np.load(args.work / "renders.npy", mmap_mode="r")
+    rng = np.random.default_rng(0)
+    model = SceneAutoencoder().to(memory_format=torch.channels_last)
+    trainer = Trainer(
+        {"autoencoder": model}, seconds=args.seconds, muon=args.muon, adam=args.adam, cooldown=0.5, average=0.998
+    )
+    checkpoint = args.work / "autoencoder.pt"
+    if checkpoint.exists():
+        trainer.load(torch.load(checkpoint))
+    print("parameters", sum(p.numel() for p in model.parameters()), flush=True)
+    while not trainer.finished:
+        rows = np.sort(rng.integers(0, len(pictures) - HELD_OUT, args.batch))
+        seen = as_tensor(pictures[rows])
+        codes = model.encoder(seen)
+        drawn = model.picture(model.decoder(codes + LATENT_NOISE * torch.randn_like(codes)))
+        error = (drawn - seen).abs().mean() + 2 * ((drawn - seen) ** 2).mean() + 0.5 * slope_error(drawn, seen)
+        trainer.update(error + 2e-3 * (codes**2).mean())
+        if trainer.steps % 100 == 0:
+            rate = trainer.steps * args.batch / trainer.elapsed
+            quality = psnr(drawn.detach(), seen)
+            print(
+                f"{trainer.steps} {trainer.elapsed:.0f}s loss {trainer.running:.4f} {quality:.1f} dB {rate:.0f}/s",
+                flush=True,
+            )
+        if trainer.steps % 1000 == 0:
+            torch.save(trainer.state(), checkpoint)
+    finish(trainer, pictures, args.work / "autoencoder")
+
+
+if __name__ == "__main__":
+    main()
