@@ -154,12 +154,13 @@ def test_released_refused_held_and_failed_attempts_are_all_recorded(
     held = with_parts(cm, policy=holding).generate(ASKED, core)[0]
     assert held.outcome == "held"
     assert held.data is None
-    assert types(cm.log) == [EventType.RELEASED, EventType.REFUSED, EventType.FAILED, EventType.HELD]
+    outcomes = [EventType.RELEASED, EventType.REFUSED, EventType.FAILED, EventType.HELD]
+    assert [kind for kind in types(cm.log) if kind is not EventType.POLICY_CHANGED] == outcomes
     assert _pending_rows(cm) == 0
     for index in range(cm.log.size):
         event = cm.log.event(index)
         assert event.policy is not None
-        assert event.actor is not None
+        assert event.actor is not None or event.type is EventType.POLICY_CHANGED
 
 
 def _hold_everything() -> object:
@@ -211,6 +212,22 @@ def test_an_attempt_killed_in_the_middle_is_recorded_at_the_next_start(
     assert types(cm.log) == [EventType.FAILED]
     assert cm.log.event(0).error == "interrupted"
     assert not cm.log.verify().findings
+
+
+def test_another_policy_is_recorded_when_it_comes_into_force(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8]
+) -> None:
+    cm = build()
+    generate(cm, photo)
+    cm.close()
+    build().close()
+    strict = load_policy().model_copy(update={"categories": _hold_everything()})
+    cm = build(policy=strict)
+    assert types(cm.log) == [EventType.RELEASED, EventType.POLICY_CHANGED]
+    change = cm.log.event(1)
+    assert change.policy is not None
+    assert change.policy.digest == strict.digest
+    assert change.params["before_sha256"] == load_policy().digest
 
 
 # --- 3: nothing can be rewritten ---

@@ -26,10 +26,10 @@ from countermark.model import (
     WatermarkState,
 )
 from countermark.observe import get_logger
+from countermark.pipeline.attempt import Attempt
 from countermark.pipeline.context import STRICTER, Generate, Parts, Result
-from countermark.pipeline.records import blank_event, checks, new_id, now, policy_ref
+from countermark.pipeline.records import blank_event
 from countermark.pipeline.strike import strike
-from countermark.pipeline.timing import Timer
 from countermark.policy import decide, decide_failure
 
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
@@ -37,62 +37,18 @@ T = TypeVar("T")
 _INTERRUPTED = "the process ended before the attempt had an outcome"
 
 
-class Attempt:
-    """The state of one attempt while it runs: what its event will say."""
-
-    def __init__(
-        self, parts: Parts, *, tenant: str, actor: str, model: ModelRef | None, params: dict[str, str]
-    ) -> None:
-        self.id = new_id()
-        self.parts = parts
-        self.tenant = tenant
-        self.actor = actor
-        self.model = model
-        self.params = params
-        self.protected: dict[str, str] = {}
-        self.findings: list[Finding] = []
-        self.notices: list[str] = []
-        self.timer = Timer()
-        self.parent = ""
-        parts.log.begin(self.id, tenant=tenant, time=now())
-
-    def fork(self) -> Attempt:
-        """The same request's next image, as an attempt of its own with the same prompt findings."""
-        twin = Attempt(self.parts, tenant=self.tenant, actor=self.actor, model=self.model, params=dict(self.params))
-        twin.protected, twin.notices = dict(self.protected), list(self.notices)
-        twin.findings = [f for f in self.findings if f.stage is Stage.PROMPT]
-        return twin
-
-    def event(self, event_type: EventType, decision: Decision | None, **fields: Any) -> Event:
-        """The event that ends this attempt."""
-        blank = blank_event(event_type, attempt=self.id, tenant=self.tenant, source=self.parts.source)
-        return blank.model_copy(
-            update={
-                "actor": self.parts.pseudonym(self.actor),
-                "model": self.model,
-                "params": self.params,
-                "policy": policy_ref(decision) if decision else self.parts.policy.ref,
-                "checks": checks(self.findings),
-                "decision": decision.outcome if decision else None,
-                "rule": decision.rule if decision else "",
-                "reasons": decision.reasons if decision else (),
-                "parent": self.parent,
-                "latency_us": dict(self.timer.microseconds),
-                **fields,
-            }
-        )
-
-
 class Pipeline:
     """The whole way: check, decide, generate, check, decide, mark, read back, record, release.
 
-    Opening one ends the attempts of a process that died: each gets its ``generation.failed`` event.
+    Opening one ends the attempts of a process that died, each with its ``generation.failed`` event, and records a
+    change of policy since the newest entry.
     """
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._log = get_logger("pipeline")
         self._close_interrupted()
+        self._record_policy_change()
 
     def generate(self, request: GenerationRequest, core: Generate) -> list[Result]:
         """Run one request; one result for each image, or one for the refused or held prompt.
@@ -282,11 +238,25 @@ class Pipeline:
             blank = blank_event(
                 EventType.FAILED, attempt=pending.attempt, tenant=pending.tenant, source=self.parts.source
             )
-            event = blank.model_copy(
-                update={"error": "interrupted", "reasons": (f"{_INTERRUPTED} (begun {pending.time})",)}
+            reasons = (f"{_INTERRUPTED} (begun {pending.time})",)
+            policy = self.parts.policy.ref
+            self.parts.log.append(
+                blank.model_copy(update={"error": "interrupted", "reasons": reasons, "policy": policy})
             )
-            self.parts.log.append(event)
             self._log.warning("interrupted attempt recorded", attempt=pending.attempt)
+
+    def _record_policy_change(self) -> None:
+        """Say so in the log when another policy comes into force than the one that its newest entry names."""
+        newest = self.parts.log.list(limit=1)
+        before = newest[0][1].policy if newest else None
+        now_in_force = self.parts.policy.ref
+        if before is None or before.digest == now_in_force.digest:
+            return
+        blank = blank_event(EventType.POLICY_CHANGED, attempt="", tenant="", source=self.parts.source)
+        reason = f"policy {before.id} {before.version} was replaced by {now_in_force.id} {now_in_force.version}"
+        changed = {"policy": now_in_force, "params": {"before_sha256": before.digest}, "reasons": (reason,)}
+        self.parts.log.append(blank.model_copy(update=changed))
+        self._log.info("policy changed", before=before.digest, after=now_in_force.digest)
 
 
 def check_prompt(prompt: str) -> None:

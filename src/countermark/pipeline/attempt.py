@@ -1,0 +1,56 @@
+"""One attempt while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from countermark.model import Decision, Event, EventType, Finding, ModelRef, Stage
+from countermark.pipeline.context import Parts
+from countermark.pipeline.records import blank_event, checks, new_id, now, policy_ref
+from countermark.pipeline.timing import Timer
+
+
+class Attempt:
+    """The state of one attempt while it runs: what its event will say."""
+
+    def __init__(
+        self, parts: Parts, *, tenant: str, actor: str, model: ModelRef | None, params: dict[str, str]
+    ) -> None:
+        self.id = new_id()
+        self.parts = parts
+        self.tenant = tenant
+        self.actor = actor
+        self.model = model
+        self.params = params
+        self.protected: dict[str, str] = {}
+        self.findings: list[Finding] = []
+        self.notices: list[str] = []
+        self.timer = Timer()
+        self.parent = ""
+        parts.log.begin(self.id, tenant=tenant, time=now())
+
+    def fork(self) -> Attempt:
+        """The same request's next image, as an attempt of its own with the same prompt findings."""
+        twin = Attempt(self.parts, tenant=self.tenant, actor=self.actor, model=self.model, params=dict(self.params))
+        twin.protected, twin.notices = dict(self.protected), list(self.notices)
+        twin.findings = [f for f in self.findings if f.stage is Stage.PROMPT]
+        return twin
+
+    def event(self, event_type: EventType, decision: Decision | None, **fields: Any) -> Event:
+        """The event that ends this attempt."""
+        blank = blank_event(event_type, attempt=self.id, tenant=self.tenant, source=self.parts.source)
+        return blank.model_copy(
+            update={
+                "actor": self.parts.pseudonym(self.actor),
+                "model": self.model,
+                "params": self.params,
+                "policy": policy_ref(decision) if decision else self.parts.policy.ref,
+                "checks": checks(self.findings),
+                "decision": decision.outcome if decision else None,
+                "rule": decision.rule if decision else "",
+                "reasons": decision.reasons if decision else (),
+                "parent": self.parent,
+                "latency_us": dict(self.timer.microseconds),
+                **fields,
+            }
+        )
