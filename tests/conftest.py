@@ -96,3 +96,11 @@ def build(
 @pytest.fixture
 def cm(build: Callable[..., Countermark]) -> Countermark:
     return build()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI a skipped test is a failure: what is not run there is run nowhere."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("CI: tests were skipped, which counts as a failure here.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

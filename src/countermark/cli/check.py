@@ -85,10 +85,11 @@ def _show(findings: tuple[Finding, ...], decision: Decision) -> None:
 
     from countermark.cli.show import decision_line
 
-    table = Table("category", "state", "score", "severity", "detector", "note", box=None, pad_edge=False)
+    table = Table("category", "state", "score", "severity", "said by", box=None, pad_edge=False)
     for f in sorted(findings, key=lambda f: -1 if f.score is None else f.score, reverse=True):
         score = "" if f.score is None else f"{f.score:.3f}"
-        table.add_row(f.category, f.state.replace("_", " "), score, str(f.severity), f.detector.id, escape(f.reason))
+        severity = "" if f.score is None else str(f.severity)
+        table.add_row(f.category, f.state.replace("_", " "), score, severity, escape(f.reason or f.detector.id))
     console().print(table)
     console().print(decision_line(decision))
     for reason in decision.reasons:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,10 +177,13 @@ def _attack(story: Story) -> None:
     attacked.write_bytes(repost(original.read_bytes()))
     assert result.asset is not None
     story.say(f"  {result.asset.size // 1024} KiB became {attacked.stat().st_size // 1024} KiB; no metadata is left")
-    _verify(story, attacked)
+    report = _verify(story, attacked)
+    found = story.folder / "attacked.report.json"
+    found.write_text(report.model_dump_json(by_alias=True, indent=2) + "\n")
     picture = story.folder / "before-and-after.png"
     picture.write_bytes(side_by_side(original.read_bytes(), attacked.read_bytes()))
-    story.say(f"    [cyan]{escape(str(attacked))}[/], and both beside each other [cyan]{escape(str(picture))}[/]")
+    story.say(f"    [cyan]{escape(str(attacked))}[/], its report [cyan]{escape(str(found))}[/],")
+    story.say(f"    and both pictures beside each other [cyan]{escape(str(picture))}[/]")
 
 
 def _edit(story: Story) -> None:
@@ -210,15 +216,16 @@ def _tamper_with_log(story: Story, checkpoint: str) -> str:
 
 
 def _closing(story: Story, seconds: float) -> None:
+    program = "countermark" if shutil.which("countermark") else os.path.relpath(sys.argv[0])
     home = escape(str(story.settings.home))
     first = escape(str(story.released[0][1]))
     story.chapter(f"Told in {seconds:.0f} s. Try next")
     for line in (
-        f"countermark verify {first} --home {home}",
-        f"countermark verify {escape(str(story.folder / 'attacked.jpg'))} --home {home}",
-        f"countermark log list --home {home}",
-        f"countermark log verify --checkpoint {escape(str(story.folder / 'checkpoint.txt'))} --home {home}",
-        f'countermark generate "a green boat on the sea at night" --home {home}',
-        f'countermark check --prompt "any prompt" --home {home}',
+        f"{program} verify {first} --home {home}",
+        f"{program} verify {escape(str(story.folder / 'attacked.jpg'))} --home {home}",
+        f"{program} log list --home {home}",
+        f"{program} log verify --checkpoint {escape(str(story.folder / 'checkpoint.txt'))} --home {home}",
+        f'{program} generate "a green boat on the sea at night" --home {home}',
+        f'{program} check --prompt "any prompt" --home {home}',
     ):
         story.say(f"  [bold]{line}[/]")
