@@ -18,6 +18,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from countermark.cli.output import common, load, note, print_json
+from countermark.errors import UsageError
 
 if TYPE_CHECKING:
     from countermark.compose import Countermark
@@ -81,6 +82,11 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
         story = Story(cm, settings, output, screen, [])
         _opening(story)
         _generate(story)
+        if not story.released:
+            raise UsageError(
+                "The policy in force released none of the demo's images, so there is no story to tell.",
+                remedy="Run the demo under the default policy: unset COUNTERMARK_POLICY.",
+            )
         _refuse(story)
         checkpoint = _hold_checkpoint(story)
     _attack(story)
@@ -217,15 +223,15 @@ def _tamper_with_log(story: Story, checkpoint: str) -> str:
 
 def _closing(story: Story, seconds: float) -> None:
     program = "countermark" if shutil.which("countermark") else os.path.relpath(sys.argv[0])
-    home = escape(str(story.settings.home))
-    first = escape(str(story.released[0][1]))
+    folder = story.folder
     story.chapter(f"Told in {seconds:.0f} s. Try next")
     for line in (
-        f"{program} verify {first} --home {home}",
-        f"{program} verify {escape(str(story.folder / 'attacked.jpg'))} --home {home}",
-        f"{program} log list --home {home}",
-        f"{program} log verify --checkpoint {escape(str(story.folder / 'checkpoint.txt'))} --home {home}",
-        f'{program} generate "a green boat on the sea at night" --home {home}',
-        f'{program} check --prompt "any prompt" --home {home}',
+        f"export COUNTERMARK_HOME={story.settings.home.resolve()}",
+        f"{program} verify {story.released[0][1]}",
+        f"{program} verify {folder / 'attacked.jpg'}",
+        f"{program} log list",
+        f"{program} log verify --checkpoint {folder / 'checkpoint.txt'}",
+        f'{program} generate "a green boat on the sea at night"',
+        f'{program} check --prompt "any prompt"',
     ):
-        story.say(f"  [bold]{line}[/]")
+        story.say(f"  [bold]{escape(line)}[/]")

@@ -126,6 +126,8 @@ class Countermark:
             UsageError: an option does not fit.
             CountermarkError: something failed; nothing was released, and the failure is recorded.
         """
+        if options.get("count", 1) != 1:
+            raise UsageError("generate makes one image.", remedy="Call it once for each image, or wrap a pipeline.")
         options.setdefault("tenant", self.settings.tenant)
         try:
             request = GenerationRequest(prompt=prompt, **options)
