@@ -4,7 +4,8 @@
 
 Both sides get the same pixels and a prompt, and end with a file on disk and an entry in a durable log. CPU time of the
 process, one thread, sides in turn, medians. The layer does more: two prompt detectors and policy, a second image
-model, a fingerprint, a keyed mark with a tag, and every mark read back from the final bytes.
+model, a fingerprint, a keyed mark with a tag that is tried on a cropped copy, and every mark read back from the final
+bytes.
 """
 
 from __future__ import annotations
@@ -148,8 +149,8 @@ def main() -> None:
 
 
 def _print(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> None:
-    stages = ["prompt_safety", "image_safety", "watermark", "fingerprint", "encode", "sign", "readback", "store"]
-    stages += ["audit", "whole"]
+    stages = ["prompt_safety", "image_safety", "watermark", "rehearsal", "fingerprint", "encode", "sign", "readback"]
+    stages += ["store", "audit", "whole"]
     print(f"{SIDE}² image, CPU ms, medians of {len(ours)} rounds in turn, one thread, {platform.machine()}")
     print(f"{'stage':<16}{'countermark':>12}{'plain script':>14}{'ratio':>8}")
     for stage in stages:

@@ -28,6 +28,7 @@ from countermark.pipeline import Pipeline
 from countermark.policy import load_policy
 from countermark.safety import ImageEnsemble, PromptEnsemble
 from countermark.settings import Settings
+from countermark.watermark import Watermark
 
 ASKED = GenerationRequest(prompt=CLEAN_PROMPT, seed=7, actor="alice@example.org")
 
@@ -60,6 +61,38 @@ def test_a_released_file_carries_every_mark(cm: Countermark, photo: NDArray[np.u
     assert proved.event.output is not None
     assert result.asset is not None
     assert proved.event.output.sha256 == result.asset.sha256
+
+
+class Unlucky:
+    """The real watermark, except that its first mark does not outlive a crop."""
+
+    def __init__(self, real: Watermark) -> None:
+        self.real = real
+        self.algorithm = real.algorithm
+        self.embedded: list[int] = []
+
+    def embed(self, pixels: NDArray[np.uint8], record_id: int) -> NDArray[np.uint8]:
+        self.embedded.append(record_id)
+        return self.real.embed(pixels, record_id)
+
+    def detect(self, pixels: NDArray[np.uint8]) -> WatermarkDetection:
+        if len(self.embedded) == 1:
+            return WatermarkDetection(state=WatermarkState.ABSENT, algorithm=self.algorithm)
+        return self.real.detect(pixels)
+
+
+def test_a_mark_that_fails_its_rehearsal_is_struck_anew(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    unlucky = Unlucky(cm.parts.watermark)
+    result = with_parts(cm, watermark=unlucky).generate(ASKED, Given(photo))[0]
+    assert len(unlucky.embedded) == 2
+    assert result.record_id == unlucky.embedded[1]
+    assert result.notices == ()
+
+
+def test_a_picture_too_small_for_a_durable_mark_says_so(cm: Countermark) -> None:
+    result = generate(cm, photograph("coffee", 128))
+    assert result.released
+    assert any("hard to mark" in notice for notice in result.notices)
 
 
 class Forgetful:

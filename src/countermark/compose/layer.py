@@ -88,6 +88,7 @@ class Countermark:
             provider=self.settings.provider,
             media_type=self.settings.output.format,
             quality=self.settings.output.quality,
+            rehearse=self.settings.watermark.backend == "lattice",
         )
 
     @cached_property

@@ -38,7 +38,10 @@ class Generate(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """Every room that the pipeline passes through, chosen by ``compose``."""
+    """Every room that the pipeline passes through, chosen by ``compose``.
+
+    ``rehearse`` says whether the watermark is expected to outlive a crop, and so is tried on one before release.
+    """
 
     prompt_safety: PromptClassifier
     image_safety: ImageClassifier
@@ -53,6 +56,7 @@ class Parts:
     provider: str = ""
     media_type: MediaType = "image/png"
     quality: int = 92
+    rehearse: bool = False
 
 
 ResultOutcome = Literal["released", "held", "refused"]

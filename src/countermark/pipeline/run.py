@@ -34,6 +34,9 @@ from countermark.policy import decide, decide_failure
 
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
 T = TypeVar("T")
+_FRAGILE = (
+    "The watermark reads, but did not outlive a rehearsed crop with heavy compression: the picture is hard to mark."
+)
 _INTERRUPTED = "the process ended before the attempt had an outcome"
 
 
@@ -163,6 +166,8 @@ class Pipeline:
             prompted="prompt" in attempt.protected,
             timer=attempt.timer,
         )
+        if self.parts.rehearse and not struck.durable:
+            attempt.notices.append(_FRAGILE)
         with attempt.timer("store"):
             # Kept before the entry is written: a crash in between leaves a file without a record, never the reverse.
             self.parts.objects.put("manifests", struck.manifest)
