@@ -34,6 +34,13 @@ format: $(VENV)/.test-ready  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+train-embedded: $(VENV)/.train-ready  ## Train the embedded generator again (95 minutes on one core)
+	$(BIN)/python -m training.generator --work build/generator --out build/generator-weights
+
+train-prompt-safety: $(VENV)/.train-ready  ## Train the prompt classifier again: make train-prompt-safety DATA=folder
+	@test -n "$(DATA)" || { echo "Name the folder of prompt files: make train-prompt-safety DATA=folder" >&2; exit 2; }
+	$(BIN)/python -m training.prompt_safety.run --data "$(DATA)" --out build/prompt-safety
+
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) $(HOME_) countermark-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -54,4 +61,8 @@ $(VENV)/.demo-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test-ready: $(VENV)/.demo-ready
 	$(PIP) install -q -c constraints.txt -e ".[diffusers,imwatermark,dev]"
 	$(PIP) install -q -c constraints.txt --force-reinstall --no-deps opencv-python-headless
+	@touch $@
+
+$(VENV)/.train-ready: $(VENV)/.test-ready
+	$(PIP) install -q -c constraints.txt -e ".[training,dev]"
 	@touch $@

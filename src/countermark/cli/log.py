@@ -83,10 +83,11 @@ def list_entries(
         return 0
     from rich.table import Table
 
-    table = Table("index", "time", "type", "rule", "payload", "event id", box=None, pad_edge=False)
+    table = Table("index", "time (UTC)", "what", "by rule", "watermark", box=None, pad_edge=False)
     for index, event in rows:
         payload = event.output.watermark_payload if event.output else ""
-        table.add_row(str(index), event.time, event.type, event.rule, payload, event.event_id)
+        time = event.time[:19].replace("T", " ")
+        table.add_row(str(index), time, event.type.removeprefix("generation."), event.rule or event.error, payload)
     console().print(table)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from countermark.settings import Loaded
 
+WIDE = 200
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -68,7 +70,10 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console; it honours NO_COLOR and knows whether it writes to a terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+    screen = Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+    if not screen.is_terminal and "COLUMNS" not in os.environ:
+        screen.width = WIDE  # a pipe or a file has no edge at which a table would have to be cut
+    return screen
 
 
 @contextmanager
