@@ -129,6 +129,23 @@ def test_the_log_can_be_read_proved_and_verified(
     assert "entry 0" in capsys.readouterr().out
 
 
+def test_a_stranger_verifies_with_what_was_exported(
+    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trust, receipt, stranger = tmp_path / "trust.json", tmp_path / "receipt.json", tmp_path / "stranger"
+    assert run(["keys", "export-trust", "-o", str(trust)]) == 0
+    assert "PRIVATE" not in trust.read_text()
+    assert run(["log", "proof", "0", "-o", str(receipt)]) == 0
+    there = ["verify", str(marked), "--home", str(stranger)]
+    assert run(there) == 12
+    assert run([*there, "--trust", str(trust)]) == 0
+    assert run([*there, "--trust", str(trust), "--bundle", str(receipt)]) == 0
+    assert "proved" in capsys.readouterr().out
+    assert not stranger.exists()
+    assert run([*there, "--trust", str(receipt)]) == 2
+    assert run([*there, "--bundle", str(trust)]) == 2
+
+
 def test_an_unknown_entry_says_how_to_find_one(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["log", "show", "deadbeef"]) == 2
     assert "log list" in capsys.readouterr().err

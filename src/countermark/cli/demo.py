@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -94,12 +95,19 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
     finding = _tamper_with_log(story, checkpoint)
     _closing(story, time.monotonic() - started)
     if svg is not None:
-        screen.save_svg(str(svg), title="countermark demo")
+        svg.write_text(screen.export_svg(title="countermark demo", code_format=_without_web_fonts()))
         note(f"Saved {svg}.")
     if as_json:
         files = sorted(str(path) for path in output.iterdir())
         print_json({"schema": "countermark.demo/1", "files": files, "tampering_found": finding})
     return 0
+
+
+def _without_web_fonts() -> str:
+    """Rich's SVG frame, less the fonts that a viewer would fetch from somebody's server."""
+    from rich._export_format import CONSOLE_SVG_FORMAT
+
+    return re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def _opening(story: Story) -> None:

@@ -136,7 +136,7 @@ def _fingerprint_sentence(case: Case) -> str:
 def _audit_sentence(case: Case) -> str:
     audit = case.evidence.audit
     if audit.state == "proved":
-        entry = f"Entry {audit.index} of the log {audit.origin} records it"
+        entry = f"Entry {audit.index} of {audit.origin} records it"
         return f"{entry}, proved under a signed checkpoint of size {audit.tree_size}."
     if audit.state == "failed":
         return f"The audit proof does not verify: {audit.note}"
