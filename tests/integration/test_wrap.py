@@ -48,3 +48,20 @@ def test_there_is_no_way_around_the_checks(cm: Countermark) -> None:
         with pytest.raises(UsageError):
             wrapped(CLEAN_PROMPT, output_type=output_type)
     assert cm.log.size == 0
+
+
+def test_a_pipeline_can_be_given_as_the_generator(build: Callable[..., Countermark], tmp_path: Path) -> None:
+    loud = Settings(home=tmp_path / "home", watermark=WatermarkSettings(psnr=34))
+    cm = build(settings=loud, generator=stable_diffusion())
+    seen: list[int] = []
+    result = cm.generate(
+        CLEAN_PROMPT, seed=3, steps=2, width=256, height=256, on_step=lambda done, _all: seen.append(done)
+    )
+    assert result.released
+    assert seen == [1, 2]
+    recorded = cm.log.event(result.index)
+    assert recorded.model is not None
+    assert recorded.model.digest
+    assert recorded.params["seed"] == "3"
+    with pytest.raises(UsageError):
+        cm.generate(CLEAN_PROMPT, count=3)
