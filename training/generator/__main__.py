@@ -10,7 +10,7 @@ from pathlib import Path
 STEPS: tuple[tuple[str, str, int | None], ...] = (
     ("render", "renders.npy", None),
     ("train_autoencoder", "autoencoder/training.json", 700),
-    ("train_diffusion", "transformer/training.json", 3600),
+    ("train_diffusion", "transformer/training.json", 5700),
     ("train_upsampler", "upsampler/training.json", 1300),
 )
 """Module, the file that shows it is done, and the seconds of training behind the shipped weights."""
