@@ -101,8 +101,8 @@ def strike(
 def _embed(pixels: NDArray[np.uint8], parts: Parts, timer: Timer) -> tuple[int, NDArray[np.uint8], bool]:
     """Draw a record id, embed it, and rehearse what the web will do to it.
 
-    How well a code word suits a picture is luck: on a smooth picture one in fifty does not outlive a crop with heavy
-    compression. Another record id is another throw, so a mark that fails the rehearsal is struck anew.
+    How well a code word suits a picture is luck: on smooth pictures a few do not outlive a crop with heavy compression.
+    Another record id is another throw, so a mark that fails the rehearsal is struck anew.
     """
     for _ in range(MAX_REHEARSALS if parts.rehearse else 1):
         record_id = _draw_record_id(parts)
