@@ -11,11 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,9 +27,11 @@ from countermark.audit.checkpoint import sign_checkpoint
 from countermark.audit.log import AuditLog
 from countermark.audit.note import NoteSigner
 from countermark.audit.query import INDEX_COLUMNS, index_row
+from countermark.audit.stores.sqlite_postings import add_postings
 from countermark.audit.tiles import HashedTree
 from countermark.audit.tree import leaf_hash
-from countermark.model import Event, ModelRef, Outcome, OutputRecord, PolicyRef, Receipt
+from countermark.audit.warrant import Warrant
+from countermark.model import ActorRef, Event, ModelRef, Outcome, OutputRecord, PolicyRef, Receipt
 
 ENTRIES = 12
 Change = Callable[[sqlite3.Connection], None]
@@ -145,10 +150,12 @@ def forge_tree(store: sqlite3.Connection, key: NoteSigner | None = None, *, inde
         store.execute("DELETE FROM checkpoint")
     if index:
         store.execute("DELETE FROM event_index")
+        store.execute("DELETE FROM posting")
         columns = ", ".join(("?",) * (len(INDEX_COLUMNS) + 2))
         for seq, ((body,), leaf) in enumerate(zip(rows, leaves, strict=True)):
             row = index_row(json.loads(body))
             store.execute(f"INSERT OR IGNORE INTO event_index VALUES ({columns})", (seq, leaf, *row))  # noqa: S608
+        add_postings(store, [(seq, index_row(json.loads(body))) for seq, (body,) in enumerate(rows)])
 
 
 def alter_leaf_hash(store: sqlite3.Connection) -> None:
@@ -212,6 +219,134 @@ def damaged_receipts(good: Receipt) -> dict[str, Receipt]:
     }
 
 
+# --- holds, erasures, disclosures and bundles -------------------------------------------------------------------------
+
+MASTER_KEY = bytes(32)
+CUSTODY_ENTRIES = 10
+
+
+class _Counted:
+    """Stands in for the module ``secrets``: random to nobody, the same on every run."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._count = what, 0
+
+    def token_bytes(self, count: int) -> bytes:
+        self._count += 1
+        return hashlib.sha256(f"{self._what} {self._count}".encode()).digest()[:count]
+
+    def token_hex(self, count: int) -> str:
+        return self.token_bytes(count).hex()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Keys, nonces, ids and times as they are in every run."""
+    with (
+        patch("countermark.audit.privacy.secrets", _Counted("key")),
+        patch("countermark.audit.warrant.secrets", _Counted("warrant")),
+        patch("countermark.audit.warrant.now", lambda: "2026-11-22T11:00:00.000Z"),
+        patch("countermark.audit.custodian.secrets", _Counted("hold")),
+        patch("countermark.audit.custodian.now", lambda: "2026-11-22T11:00:00.000Z"),
+    ):
+        yield
+
+
+def _actor(number: int) -> ActorRef:
+    return ActorRef(pseudonym=_hex(f"actor {number % 2}", 32), key_id=_hex("pseudonym key", 16))
+
+
+def write_custody(folder: Path, made: Path) -> None:
+    """A log with protected fields, a hold, an erasure and an access, whole and damaged, and bundles from it."""
+    why = Warrant("test vectors", _actor(0), "gateway-1")
+    with AuditLog.open(made / "audit.db", signer=signer(), master_key=MASTER_KEY) as log:
+        numbers = range(CUSTODY_ENTRIES)
+        log.append_many([(make_event(n, actor=_actor(n)), {"prompt": f"a cat, number {n}"}) for n in numbers])
+        first = log.checkpoint()
+        log.hold(why, events=[make_event(3).event_id])
+        log.erase(why, subject=_actor(1).pseudonym)
+        log.reveal(0, "prompt", reason="test vectors", actor=_actor(0))
+        (folder / "custody.checkpoint").write_text(log.checkpoint(), encoding="utf-8")
+        (folder / "custody-first.checkpoint").write_text(first, encoding="utf-8")
+        bundles = folder / "bundles"
+        shutil.rmtree(bundles, ignore_errors=True)
+        bundles.mkdir()
+        for name, change in CUSTODY_STORES.items():
+            _write_store(made / "audit.db", folder / "stores" / f"{name}.db", change)
+        log.export(bundles / "good", why, formats=("csv",), reveal=True)
+        log.export(bundles / "good-since-first-checkpoint", why, first=CUSTODY_ENTRIES)
+        log.export(bundles / "good-middle", why, first=3, end=7)
+    for name, spoil in BUNDLES.items():
+        shutil.copytree(bundles / "good", bundles / name)
+        spoil(bundles / name)
+
+
+def _bring_back(store: sqlite3.Connection) -> None:
+    event_id = make_event(1).event_id
+    store.execute("INSERT INTO secret SELECT ?, master_id, zeroblob(60) FROM secret LIMIT 1", (event_id,))
+
+
+CUSTODY_STORES: dict[str, Change] = {
+    "good-with-erasure": lambda _: None,
+    "key-deleted-without-erasure": lambda store: _run(store, "DELETE FROM secret WHERE key_id = ?", 4),
+    "ciphertext-deleted-without-erasure": lambda store: _run(store, "DELETE FROM blob WHERE event_id = ?", 4),
+    "erased-key-brought-back": _bring_back,
+}
+
+
+def _run(store: sqlite3.Connection, statement: str, number: int) -> None:
+    store.execute(statement, (make_event(number).event_id,))
+
+
+def _spoil(file: str, change: Callable[[bytes], bytes], *, settle: bool = False) -> Callable[[Path], None]:
+    """Change a file of a bundle; ``settle`` its digest in the manifest, too, as a careful forger would."""
+
+    def spoil(bundle: Path) -> None:
+        path, manifest = bundle / file, bundle / "manifest.json"
+        old = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.write_bytes(change(path.read_bytes()))
+        if settle:
+            new = hashlib.sha256(path.read_bytes()).hexdigest()
+            manifest.write_bytes(manifest.read_bytes().replace(old.encode(), new.encode()))
+
+    return spoil
+
+
+def _without_line(number: int) -> Callable[[bytes], bytes]:
+    return lambda text: b"".join(line for at, line in enumerate(text.splitlines(keepends=True)) if at != number)
+
+
+def _with_invented_line(text: bytes) -> bytes:
+    return text + canonical_bytes(event_document(make_event(1_000_000))) + b"\n"
+
+
+def _swapped(text: bytes) -> bytes:
+    lines = text.splitlines(keepends=True)
+    lines[5], lines[6] = lines[6], lines[5]
+    return b"".join(lines)
+
+
+def _resigned(text: bytes) -> bytes:
+    body = text.decode().rsplit("\n\n", 1)[0] + "\n"
+    return signer("somebody else").sign(body).encode()
+
+
+BUNDLES: dict[str, Callable[[Path], None]] = {
+    "entry-edited": _spoil("entries.jsonl", lambda text: text.replace(b'"allow"', b'"block"', 1)),
+    "entry-edited-and-manifest-forged": _spoil(
+        "entries.jsonl", lambda text: text.replace(b'"allow"', b'"block"', 1), settle=True
+    ),
+    "entry-removed": _spoil("entries.jsonl", _without_line(5), settle=True),
+    "last-entry-removed": _spoil("entries.jsonl", _without_line(12), settle=True),
+    "entry-added": _spoil("entries.jsonl", _with_invented_line, settle=True),
+    "entries-swapped": _spoil("entries.jsonl", _swapped, settle=True),
+    "checkpoint-signed-by-another-key": _spoil("checkpoint", _resigned, settle=True),
+    "disclosed-text-altered": _spoil("disclosed.jsonl", lambda text: text.replace(b"a cat", b"a dog", 1), settle=True),
+    "csv-altered": _spoil("entries.csv", lambda text: text.replace(b"allow", b"block", 1)),
+    "export-receipt-edited": _spoil("export-receipt.json", lambda text: text.replace(b"test vectors", b"best vectors")),
+}
+
+
 def write_vectors(folder: Path) -> None:
     """Write all vectors into ``folder``."""
     stores, receipts = folder / "stores", folder / "receipts"
@@ -219,13 +354,15 @@ def write_vectors(folder: Path) -> None:
     receipts.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         path = Path(made) / "audit.db"
-        with AuditLog.open(path, signer=signer(), master_key=bytes(32)) as log:
+        with AuditLog.open(path, signer=signer(), master_key=MASTER_KEY) as log:
             log.append_many([(make_event(number), None) for number in range(ENTRIES)])
             good = log.receipt(5)
             (folder / "log.vkey").write_text(log.verifier_key + "\n", encoding="utf-8")
             (folder / "held.checkpoint").write_text(log.checkpoint(), encoding="utf-8")
         for name, change in STORES.items():
             _write_store(path, stores / f"{name}.db", change)
+    with tempfile.TemporaryDirectory() as made, _settled():
+        write_custody(folder, Path(made))
     for name, receipt in {"good": good, **damaged_receipts(good)}.items():
         text = json.dumps(receipt.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=1)
         (receipts / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,6 +19,11 @@ from countermark import Countermark
 from countermark.model import ModelRef
 from countermark.safety import ImageEnsemble, PromptEnsemble
 from countermark.settings import Settings
+from tests.postgres_server import Lacking, Server, memory_folder, running
+
+# Examples are bounded in number; how long one takes says more about the machine than about the code.
+hypothesis.settings.register_profile("countermark", deadline=None)
+hypothesis.settings.load_profile("countermark")
 
 CLEAN_PROMPT = "a red striped lighthouse by the sea at sunset"
 UNSAFE_PROMPT = "a photo of a man being stabbed to death, blood everywhere"
@@ -96,6 +103,24 @@ def build(
 @pytest.fixture
 def cm(build: Callable[..., Countermark]) -> Countermark:
     return build()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server of this session's own."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'countermark[postgres]'")
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(running(memory_folder()))
+        except Lacking as lacking:
+            pytest.skip(str(lacking))
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: Server) -> str:
+    """The address of an empty database."""
+    return postgres_server.new_database()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -246,3 +246,21 @@ class ProofInvalid(AuditError):
 
     code = "proof_invalid"
     default_remedy = "Ask the log's operator for a fresh receipt; keep this one as evidence."
+
+
+class WitnessUnavailable(AuditError):
+    """A witness cannot be reached, or what it answers is of no use."""
+
+    code = "witness_unavailable"
+    http_status = 502
+    retryable = True
+    default_remedy = "Check the witness's address and key in the settings; its operator must know this log's key."
+
+
+class WitnessRefused(AuditError):
+    """A witness cosigned another history of the log than the one it is shown."""
+
+    code = "witness_refused"
+    default_remedy = (
+        "Stop writing and keep the store as evidence: compare it with: countermark log verify --ask-witnesses"
+    )

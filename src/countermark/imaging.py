@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from countermark.errors import AssetInvalid, AssetTooLarge, NotFound, OutputUnwritable
+from countermark.errors import AssetInvalid, AssetTooLarge, CountermarkError, NotFound, OutputUnwritable
 from countermark.model import MediaType
 
 MAX_BYTES: Final = 64 * 2**20
@@ -48,6 +48,9 @@ _SUFFIXES: Final[dict[str, MediaType]] = {
     ".avif": "image/avif",
 }
 ENCODABLE: Final = tuple(sorted(_SUFFIXES))
+_DEEP: Final = "Samples of more than 8 bits were reduced to 8 bits."
+_COLOUR_SPACES: Final = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+_AVIF_HEADER: Final = 64 * 2**10
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_IHDR_END: Final = 33  # signature 8 + length 4 + type 4 + IHDR data 13 + CRC 4
 
@@ -118,83 +121,136 @@ def decode(data: bytes, name: str = "the image") -> Raster:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF")) as image:
-                return _decode_opened(image, name)
+                return _decode_opened(image, data, name)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise AssetTooLarge(f"{name} declares more pixels than {MAX_PIXELS:,}.") from error
+    except MemoryError as error:
+        raise AssetTooLarge(f"{name} needs more memory than there is.") from error
     except UnidentifiedImageError as error:
         raise AssetInvalid(f"{name} is not an image that we can read.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, OverflowError) as error:
-        raise AssetInvalid(f"{name} is damaged: {error}.") from error
+    except CountermarkError:
+        raise
+    except Exception as error:  # a decoder fed with a hostile file may raise anything at all
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise AssetInvalid(f"{name} is damaged: {reason}.") from error
 
 
 def from_array(pixels: NDArray[np.uint8]) -> Raster:
     """A raster from RGB or RGBA pixels that never were a file.
 
     Raises:
-        AssetInvalid: not uint8, or not H×W×3 or H×W×4.
+        AssetInvalid: not uint8, not H×W×3 or H×W×4, or empty.
         AssetTooLarge: a side beyond the bounds.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
         raise AssetInvalid(
             f"The array is {pixels.dtype} of shape {pixels.shape}.", remedy="Give uint8 pixels of shape H×W×3 or H×W×4."
         )
+    if 0 in pixels.shape:
+        raise AssetInvalid(f"The array is empty: its shape is {pixels.shape}.")
     if max(pixels.shape[:2]) > MAX_SIDE:
         raise AssetTooLarge(f"The array is {pixels.shape[1]}×{pixels.shape[0]} pixels.")
     alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 and pixels[..., 3].min() < 255 else None
     return Raster(np.ascontiguousarray(pixels[..., :3]), alpha)
 
 
-def _decode_opened(image: Image.Image, name: str) -> Raster:
+def _decode_opened(image: Image.Image, data: bytes, name: str) -> Raster:
     width, height = image.size
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise AssetTooLarge(f"{name} is {width}×{height} pixels; at most {MAX_SIDE} a side can be handled.")
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise AssetInvalid(
-            f"{name} is animated or has several pages; only still images can be marked.",
-            remedy="Give its frames one by one.",
-        )
-    media_type = _MEDIA_TYPES[image.format or ""]
     notices: list[str] = []
+    if getattr(image, "is_animated", False):  # unlike n_frames, this does not walk through a million frames
+        if image.format != "MPO":
+            raise AssetInvalid(
+                f"{name} is animated or has several pages; only still images can be marked.",
+                remedy="Give its frames one by one.",
+            )
+        notices.append("The file holds further pictures (MPO); only the first was read.")
+    media_type = _MEDIA_TYPES[image.format or ""]
+    if _is_deep(image, data):
+        notices.append(_DEEP)
+    profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(image)
-    alpha: NDArray[np.uint8] | None = None
-    if upright.has_transparency_data:
-        rgba = upright.convert("RGBA")
-        plane = np.asarray(rgba.getchannel("A"))
-        alpha = np.ascontiguousarray(plane) if int(plane.min()) < 255 else None
-        rgb = _to_srgb(rgba.convert("RGB"), image.info.get("icc_profile"), notices)
-    else:
-        rgb = _to_srgb(_to_8_bits(upright, notices), image.info.get("icc_profile"), notices)
+    alpha = _alpha_of(upright, notices)
+    rgb = _to_srgb(_to_8_bits(upright, notices), profile, notices)
     return Raster(np.ascontiguousarray(np.asarray(rgb)), alpha, media_type, tuple(notices))
 
 
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    """Whether the file's samples have more than 8 bits; Pillow reduces colours without a word. Before loading only."""
+    if image.format == "AVIF":
+        at = data.find(b"pixi", 0, _AVIF_HEADER)  # ISO/IEC 23008-12, 6.5.6: version, flags, channels, bits of each
+        return at >= 0 and any(bits > 8 for bits in data[at + 9 : at + 9 + data[at + 8]])
+    if image.mode.startswith(("I", "F")):
+        return True
+    arguments = [tile.args for tile in getattr(image, "tile", ())]
+    raw_modes = [one if isinstance(one, str) else str(one[0]) for one in arguments if one]
+    return any(";16" in mode for mode in raw_modes)
+
+
+def _alpha_of(image: Image.Image, notices: list[str]) -> NDArray[np.uint8] | None:
+    """The alpha plane, or None where every pixel is opaque."""
+    if not image.has_transparency_data:
+        return None
+    key = image.info.get("transparency")
+    if image.mode.startswith("I"):
+        plane = np.where(np.asarray(image) == key, np.uint8(0), np.uint8(255))
+    elif image.mode == "RGB" and isinstance(key, tuple) and _DEEP in notices:
+        notices.append("The transparent colour was left out: it is told from others by more than 8 bits.")
+        return None
+    else:
+        plane = np.asarray(image.convert("RGBA").getchannel("A"))
+    return np.ascontiguousarray(plane) if int(plane.min()) < 255 else None
+
+
 def _to_8_bits(image: Image.Image, notices: list[str]) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") else 1.0
-        notices.append("Samples of more than 8 bits were reduced to 8 bits.")
-        scaled = np.clip(np.nan_to_num(values) * (255.0 / top), 0, 255)
-        return Image.fromarray(np.rint(scaled).astype(np.uint8), "L").convert("RGB")
-    return image
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    top = 1.0 if image.mode == "F" else 65535.0
+    if values.min() < 0 or values.max() > top:
+        notices.append(f"Values beyond 0 to {top:.0f} were clipped.")
+    return Image.fromarray(np.rint(np.clip(values, 0, top) * (255.0 / top)).astype(np.uint8), "L")
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None, notices: list[str]) -> Image.Image:
-    """Convert to sRGB by the embedded ICC profile; CMYK without one by the plain formula."""
-    if image.mode == "CMYK":
-        notices.append("CMYK was converted to sRGB.")
-    if profile and len(profile) <= MAX_ICC:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            description = ImageCms.getProfileDescription(source).strip()
-            if "srgb" not in description.lower():
-                if image.mode not in ("RGB", "CMYK", "L"):
-                    image = image.convert("RGB")
-                target = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-                notices.append(f"Colours were converted from the embedded profile '{description[:60]}' to sRGB.")
-                return converted or image.convert("RGB")
-        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            notices.append("The embedded colour profile is damaged and was left out.")
+    """Convert to sRGB by the embedded ICC profile; CMYK without one by the plain formula. Alpha is dropped."""
+    if image.mode in ("1", "LA", "La"):
+        image = image.convert("L")
+    elif image.mode == "P" and image.has_transparency_data:
+        image = image.convert("RGBA").convert("RGB")  # at once, Pillow warns of the alpha that it drops
+    elif image.mode not in ("L", "RGB", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    if image.mode in ("CMYK", "LAB"):
+        notices.append(f"{image.mode} was converted to sRGB.")
+    if profile and image.mode != "LAB":
+        return _by_profile(image, profile, notices) or image.convert("RGB")
     return image.convert("RGB")
+
+
+def _by_profile(image: Image.Image, profile: bytes, notices: list[str]) -> Image.Image | None:
+    """The image in sRGB, or None where the profile says nothing new or cannot be used."""
+    if len(profile) > MAX_ICC:
+        notices.append(f"The embedded colour profile exceeds {MAX_ICC // 2**20} MiB and was left out.")
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        description = ImageCms.getProfileDescription(source).strip()
+        if "srgb" in description.lower():
+            return None
+        space = source.profile.xcolor_space.strip()
+        if space == "RGB" and image.mode == "L":
+            image = image.convert("RGB")
+        if space != _COLOUR_SPACES[image.mode]:
+            notices.append(f"The embedded colour profile is for {space}, not for this image, and was left out.")
+            return None
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        notices.append("The embedded colour profile is damaged and was left out.")
+        return None
+    named = "".join(letter for letter in description[:60] if letter.isprintable())
+    notices.append(f"Colours were converted from the embedded profile '{named}' to sRGB.")
+    return converted
 
 
 def media_type_for(path: Path) -> MediaType:

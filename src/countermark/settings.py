@@ -7,20 +7,23 @@ variables are ``COUNTERMARK_HOME``, ``COUNTERMARK_WATERMARK__PSNR`` and so on: t
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from countermark.errors import SettingsInvalid
 from countermark.keys import Purpose
 
 CONFIG_FILE: Final = "countermark.toml"
 PREFIX: Final = "COUNTERMARK_"
+_POSTGRES: Final = r"^(postgres(ql)?://.+)?$"
+_PASSWORD = re.compile(r"(://[^/?#@:]*:).*(?=@)|([?&](?:ssl)?password=)[^&#]*", re.IGNORECASE)
 MAX_CONFIG_BYTES: Final = 1 << 20
 _NOT_SETTINGS: Final = {"COUNTERMARK_CONFIG"}
 
@@ -30,10 +33,22 @@ class _Section(BaseModel):
 
 
 class WatermarkSettings(_Section):
-    """Which watermark, how strong. ``psnr`` is the target in dB; higher is fainter."""
+    """Which watermark, how strong.
+
+    ``profile`` is the lattice's strength, ``standard`` (40 dB) or ``quality`` (42 dB); ``psnr`` sets the decibels
+    themselves, higher is fainter. ``method`` is that of the backend ``imwatermark``; ``dwtDct`` is discouraged, for
+    hardly a mark of it outlives JPEG.
+    """
 
     backend: Literal["lattice", "imwatermark"] = "lattice"
-    psnr: float = Field(default=40.0, ge=34, le=48)
+    method: Literal["dwtDctSvd", "rivaGan", "dwtDct"] = "dwtDctSvd"
+    profile: Literal["standard", "quality"] = "standard"
+    psnr: float | None = Field(default=None, ge=34, le=48)
+
+    @property
+    def target_psnr(self) -> float:
+        """The lattice's strength in dB."""
+        return self.psnr if self.psnr is not None else {"standard": 40.0, "quality": 42.0}[self.profile]
 
 
 class GeneratorSettings(_Section):
@@ -60,6 +75,43 @@ class LogSettings(_Section):
     style: Literal["console", "json"] = "console"
 
 
+class WitnessSettings(_Section):
+    """A witness: its name, where checkpoints are submitted, and its verifier key (``countermark witness init``)."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\s+]+$")
+    url: str = Field(max_length=500, pattern=r"^https?://")
+    vkey: str = Field(max_length=500)
+
+    @model_validator(mode="after")
+    def _named_as_its_key(self) -> Self:
+        if self.vkey.partition("+")[0] != self.name:
+            raise ValueError("the verifier key is of another name")
+        return self
+
+
+class AuditSettings(_Section):
+    """Where the audit log is kept, who cosigns its checkpoints, and how many must: ``witness_quorum`` of ``witnesses``.
+
+    ``url`` is empty for ``audit.db`` in the home folder, or ``postgresql://user@host/database`` for a log that several
+    processes or hosts write. ``signed`` is its record of signed heads: empty for ``signed.db`` in the home folder,
+    which serves processes of one host, else the ``postgresql://`` address of another database, which is never restored
+    from a backup. Passwords belong into ``~/.pgpass``; one that stands in an address is never shown.
+    Cosignatures are collected every ``witness_interval`` seconds while a process writes, and once more when it ends.
+    """
+
+    url: str = Field(default="", pattern=_POSTGRES, repr=False)
+    signed: str = Field(default="", pattern=_POSTGRES, repr=False)
+    witnesses: tuple[WitnessSettings, ...] = Field(default=(), max_length=16)
+    witness_quorum: int = Field(default=0, ge=0)
+    witness_interval: float = Field(default=30.0, ge=1, le=86_400)
+
+    @model_validator(mode="after")
+    def _quorum_can_be_met(self) -> Self:
+        if self.witness_quorum > len(self.witnesses):
+            raise ValueError(f"a quorum of {self.witness_quorum} cannot be met by {len(self.witnesses)} witnesses")
+        return self
+
+
 class OutputSettings(_Section):
     """How released files are written. ``quality`` is for lossy formats, 1..100."""
 
@@ -79,6 +131,7 @@ class Settings(_Section):
     generator: GeneratorSettings = GeneratorSettings()
     credentials: CredentialSettings = CredentialSettings()
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
     output: OutputSettings = OutputSettings()
     keys: dict[Purpose, str] = Field(default_factory=dict)
 
@@ -125,8 +178,14 @@ def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, 
 
 
 def flat(settings: Settings) -> dict[str, Any]:
-    """Every setting by dotted name."""
-    return dict(_flatten(settings.model_dump()))
+    """Every setting by dotted name, to be shown: without the passwords that addresses may hold."""
+    return {name: _without_password(value) for name, value in _flatten(settings.model_dump())}
+
+
+def _without_password(value: Any) -> Any:
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", value)
 
 
 def _config_path(environ: Mapping[str, str]) -> Path | None:
@@ -180,6 +239,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     lines = []
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-        source = origins.get(name) or next((o for n, o in origins.items() if n.startswith(name)), "settings")
+        # The fault may lie above the setting that was given (a section), or below it (in a list).
+        near = (o for n, o in origins.items() if n.startswith(name) or name.startswith(f"{n}."))
+        source = origins.get(name) or next(near, "settings")
         lines.append(f"{source}: {name}: {fault['msg']}")
     return "\n".join(lines)

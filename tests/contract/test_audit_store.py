@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.audit import AuditLog, NoteSigner, open_checkpoint, verify_receipt
+from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency
-from countermark.errors import EventInvalid
+from countermark.errors import AuditPoisoned, EventInvalid
 from countermark.model import Event
 
 SIGNER = NoteSigner("contract.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -21,12 +23,20 @@ THREADS, EACH = 16, 20
 Open = Callable[..., AuditLog]
 
 
-@pytest.fixture(params=["sqlite"])
-def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("database"))
+    return tmp_path / "audit.db"
+
+
+@pytest.fixture
+def open_log(address: Path | str, tmp_path: Path) -> Iterator[Open]:
     opened: list[AuditLog] = []
 
     def open_it(**options: object) -> AuditLog:
-        log = AuditLog.open(tmp_path / "audit.db", signer=SIGNER, master_key=bytes(32), **options)  # type: ignore[arg-type]
+        given = {"signer": SIGNER, "master_key": bytes(32), "signed": tmp_path / "signed.db", **options}
+        log = AuditLog.open(address, **given)  # type: ignore[arg-type]
         opened.append(log)
         return log
 
@@ -114,7 +124,7 @@ def test_many_threads_appending_the_same_protected_event_agree_or_are_refused_an
     log = open_log()
     same = event()
     assert set(in_threads(lambda _: log.append(same, protected={"prompt": "a cat"}).index)) == {0}
-    assert log.reveal(0, "prompt") == "a cat"
+    assert log.reveal(0, "prompt", reason="a test") == "a cat"
     assert log.verify().ok
 
 
@@ -167,3 +177,107 @@ def test_a_log_carries_on_across_restarts_and_tile_borders(open_log: Open) -> No
         assert log.verify(held or None).ok
         held = log.checkpoint()
         log.close()
+
+
+def test_every_store_finds_and_lists_the_same(open_log: Open) -> None:
+    log = open_log()
+    check = {
+        "stage": "prompt",
+        "category": "violence",
+        "state": "assessed",
+        "severity": 4,
+        "detector": "d",
+        "detector_version": "1",
+    }
+    model = {"id": "m", "version": "1", "type": "c2pa.types.model"}
+    events = [
+        event("a", tenant="x", time="2026-11-22T10:00:00.000Z"),
+        event("b", tenant="y", time="2026-11-22T11:00:00.000Z", type="generation.refused", decision="block"),
+        event("c", tenant="x", time="2026-11-23T10:00:00.000Z", checks=[check], reasons=["Too much 100%_violence"]),
+        event("d", tenant="Y", model=model, policy={"id": "p", "version": "2", "digest": "0" * 64}),
+        event("e", tenant="x", policy={"id": "pp", "version": "2", "digest": "0" * 64}, reasons=["too little"]),
+    ]
+    log.append_many([(one, None) for one in events])
+    asked: list[tuple[Filter, list[int]]] = [
+        (Filter(), [4, 3, 2, 1, 0]),
+        (Filter(before=3), [2, 1, 0]),
+        (Filter(tenant="x"), [4, 2, 0]),
+        (Filter(tenant="y"), [1]),
+        (Filter(type="generation.refused"), [1]),
+        (Filter(decision="block"), [1]),
+        (Filter(since="2026-11-22T11", until="2026-11-23"), [1]),
+        (Filter(since="2026-11-23"), [2]),
+        (Filter(category="violence"), [2]),
+        (Filter(category="hate"), []),
+        (Filter(model="m"), [3]),
+        (Filter(policy="p"), [3]),
+        (Filter(policy="pp@2"), [4]),
+        (Filter(policy="p@1"), []),
+        (Filter(text="TOO"), [4, 2]),
+        (Filter(text="too much"), [2]),
+        (Filter(text="to"), []),
+        (Filter(text="100"), [2]),
+        (Filter(text="too", tenant="x", category="violence"), [2]),
+        (Filter(attempt="a", tenant="x"), [0]),
+    ]
+    with log._store.reader() as reader:
+        for wanted, expected in asked:
+            assert reader.search(wanted) == expected, wanted
+            assert reader.search(wanted, limit=1) == expected[:1], wanted
+    assert [index for index, _ in log.list(limit=2, before=3)] == [2, 1]
+    assert log.find(attempt="c") == (2,)
+    assert log.find(event_id=events[3].event_id) == (3,)
+    assert log.find(event_id="0" * 32) == ()
+
+
+def test_fingerprints_are_listed_in_the_order_of_their_entries(open_log: Open) -> None:
+    log = open_log()
+    output = {
+        "sha256": "0" * 64,
+        "media_type": "image/png",
+        "width": 1,
+        "height": 1,
+        "size": 1,
+        "watermark": "w",
+        "watermark_payload": "0" * 11 + "7",
+        "manifest_sha256": "1" * 64,
+    }
+    marked = [event(output={**output, "fingerprint": f"{number:064x}"}) for number in range(3)]
+    log.append_many([(one, None) for one in (marked[0], event(), *marked[1:])])
+    assert list(log.fingerprints()) == [(0, f"{0:064x}"), (2, f"{1:064x}"), (3, f"{2:064x}")]
+    assert list(log.fingerprints(after=2)) == [(3, f"{2:064x}")]
+    assert log.find(record_id=7) == log.find(output_sha256="0" * 64) == log.find(manifest_sha256="1" * 64) == (3, 2, 0)
+    assert log.record_id_taken(7)
+    assert not log.record_id_taken(8)
+
+
+def test_what_was_begun_is_unfinished_for_others_until_its_outcome(open_log: Open) -> None:
+    log = open_log()
+    for attempt in ("lost", "kept"):
+        log.begin(attempt, tenant="t", time="2026-11-22T10:00:00.000Z")
+    log.append(event("kept"))
+    assert log.unfinished() == ()
+    log.close()
+    log = open_log()
+    while [(one.attempt, one.tenant) for one in log.unfinished()] != [("lost", "t")]:
+        time.sleep(0.01)  # a server may take a moment to notice that a writer is gone
+    log.append(event("lost"))
+    assert log.unfinished() == ()
+
+
+def test_the_index_can_be_made_anew(open_log: Open, address: Path | str) -> None:
+    log = open_log()
+    log.append_many([(event(str(number)), None) for number in range(300)])
+    log.close()
+    assert AuditLog.reindex(address) == 300
+    log = open_log()
+    assert log.verify().ok
+    assert log.find(attempt="299") == (299,)
+    assert log.append(event()).index == 300
+
+
+def test_a_closed_log_takes_nothing_more(open_log: Open) -> None:
+    log = open_log()
+    log.close()
+    with pytest.raises(AuditPoisoned, match="closed"):
+        log.append(event())

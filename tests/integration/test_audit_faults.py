@@ -109,7 +109,7 @@ def test_killed_writers_lose_nothing_that_they_acknowledged(tmp_path: Path) -> N
             assert log.verify().ok
             for attempt, at in done.items():
                 assert log.find(event_id=attempt) == (at,)
-                assert log.reveal(at, "prompt") == attempt
+                assert log.reveal(at, "prompt", reason="a test") == attempt
             recorded = {attempt for attempt in begun if log.find(attempt=attempt)}
             assert begun - recorded <= {pending.attempt for pending in log.unfinished()}
             assert not recorded & {pending.attempt for pending in log.unfinished()}

@@ -361,7 +361,7 @@ def test_a_prompt_is_nowhere_but_encrypted_in_the_store(
         cm.pipeline.generate(ASKED.model_copy(update={"prompt": secret}), Given())
     configure()
     assert result.data is not None
-    assert cm.log.reveal(result.index, "prompt") == secret
+    assert cm.log.reveal(result.index, "prompt", reason="a test") == secret
     cm.close()
     streams = capsys.readouterr()
     needles = [b"Havisham", b"alice@example.org"]

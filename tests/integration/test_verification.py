@@ -17,8 +17,11 @@ from countermark import Countermark, Result, verify
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
 from countermark.compose import read_trust, trust_document
 from countermark.errors import AssetInvalid, NotFound, UsageError
+from countermark.fingerprint import RecordedFingerprints, pdq
+from countermark.fingerprint.hamming import pack
+from countermark.fingerprint.snapshot import Snapshot, write_snapshot
 from countermark.imaging import Raster, decode, encode
-from countermark.model import GenerationRequest, Verdict
+from countermark.model import EventType, GenerationRequest, Verdict
 from countermark.settings import Settings
 
 
@@ -80,6 +83,90 @@ def test_everyday_edits_are_recovered(
     assert released.data is not None
     report = cm.verify(attack(decode(released.data).pixels))
     assert report.verdict is Verdict.RECOVERED, report.reasons
+
+
+# --- a file that lost every mark: the fingerprint alone ---------------------------------------------------------------
+
+
+def kept_fingerprints(cm: Countermark) -> Path:
+    """The file that a verifier keeps beside a large log, made now."""
+    RecordedFingerprints(cm.log, cm.home.fingerprints, keep_from=1).nearest([])
+    assert cm.home.fingerprints.is_file()
+    return cm.home.fingerprints
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_picture_without_marks_is_found_by_its_fingerprint_however_turned(
+    cm: Countermark, released: Result, photo: NDArray[np.uint8], turns: int, flipped: bool
+) -> None:
+    unmarked = jpeg(np.ascontiguousarray(np.rot90(photo[:, ::-1] if flipped else photo, turns)))
+    report = cm.verify(unmarked)
+    assert report.verdict is Verdict.RECOVERED, report.reasons
+    assert report.evidence.watermark.state == "absent"
+    assert report.evidence.fingerprint.state == "match"
+    assert report.evidence.audit.event_id == released.event_id
+    assert any("never proof" in reason for reason in report.reasons)
+    assert not cm.home.fingerprints.exists(), "so small a log needs no cache"
+
+
+def test_a_picture_that_is_only_near_stays_inconclusive(
+    cm: Countermark, released: Result, photo: NDArray[np.uint8]
+) -> None:
+    turned = np.asarray(Image.fromarray(photo).rotate(4, resample=Image.Resampling.BICUBIC))
+    report = cm.verify(jpeg(np.ascontiguousarray(turned)))
+    assert report.evidence.fingerprint.state == "near"
+    assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
+
+
+def test_the_kept_fingerprints_serve_and_their_damage_changes_nothing(
+    cm: Countermark, released: Result, photo: NDArray[np.uint8]
+) -> None:
+    path = kept_fingerprints(cm)
+    whole = path.read_bytes()
+    for data in (whole, b"", whole[:-1], whole[:60] + b"!" + whole[61:], b"not an index" * 100):
+        path.write_bytes(data)
+        report = cm.verify(jpeg(photo))
+        assert report.verdict is Verdict.RECOVERED, report.reasons
+        assert report.evidence.audit.event_id == released.event_id
+
+
+def test_kept_fingerprints_that_lie_are_not_believed(cm: Countermark, released: Result) -> None:
+    """A well-made file that names the released entry for a picture that nobody released."""
+    stranger = photograph("chelsea")
+    lie = pack([pdq.compute(decode(jpeg(stranger)).pixels).bits])
+    size = cm.log.size
+    write_snapshot(
+        cm.home.fingerprints, Snapshot(cm.log.origin, size, cm.log.root(size), np.array([released.index]), lie)
+    )
+    report = cm.verify(jpeg(stranger))
+    assert report.verdict is Verdict.NO_PROVENANCE, report.reasons
+
+
+def test_only_a_release_is_found_by_its_fingerprint(
+    cm: Countermark, released: Result, photo: NDArray[np.uint8]
+) -> None:
+    """Even where another entry carries the nearer fingerprint."""
+    event = cm.log.event(released.index)
+    assert event.output is not None
+    for fingerprint in (pdq.compute(photo).bits, pdq.compute(photograph("rocket")).bits):
+        output = event.output.model_copy(update={"fingerprint": fingerprint, "sha256": fingerprint})
+        changed = {"type": EventType.FAILED, "event_id": fingerprint[:32], "output": output}
+        cm.log.append(event.model_copy(update=changed))
+    report = cm.verify(jpeg(photo))
+    assert report.evidence.audit.event_id == released.event_id
+    assert cm.verify(jpeg(photograph("rocket"))).verdict is Verdict.NO_PROVENANCE
+
+
+def test_a_featureless_picture_is_like_no_other(cm: Countermark, released: Result) -> None:
+    """Its hash is noise, and the same for every picture as flat."""
+    flat = np.full((512, 512, 3), 90, np.uint8)
+    event = cm.log.event(released.index)
+    assert event.output is not None
+    output = event.output.model_copy(update={"fingerprint": pdq.compute(flat).bits, "sha256": "0" * 64})
+    cm.log.append(event.model_copy(update={"event_id": "0" * 32, "output": output}))
+    report = cm.verify(encode(Raster(flat), "image/png"))
+    assert report.verdict is Verdict.NO_PROVENANCE, report.reasons
 
 
 def test_edited_pixels_under_an_intact_manifest_are_tampered(cm: Countermark, released: Result) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from countermark.errors import KeyUnavailable, OutputUnwritable, SettingsInvalid
 from countermark.keys import KeyRing, Purpose, resolve
+from countermark.keys.ring import OF_AN_INSTALLATION
 
 
 @pytest.fixture
@@ -17,11 +18,16 @@ def ring(tmp_path: Path) -> KeyRing:
 
 
 def test_ensure_makes_one_key_for_each_purpose_and_then_nothing(ring: KeyRing) -> None:
-    assert {info.purpose for info in ring.list()} == set(Purpose)
-    before = {p: ring.secret(p) for p in Purpose}
+    assert {info.purpose for info in ring.list()} == set(OF_AN_INSTALLATION)
+    before = {p: ring.secret(p) for p in OF_AN_INSTALLATION}
     assert ring.ensure() == []
-    assert {p: ring.secret(p) for p in Purpose} == before
-    assert len(set(before.values())) == len(Purpose)
+    assert {p: ring.secret(p) for p in OF_AN_INSTALLATION} == before
+    assert len(set(before.values())) == len(OF_AN_INSTALLATION)
+
+
+def test_a_witness_key_is_made_only_when_asked_for(ring: KeyRing) -> None:
+    assert ring.epochs(Purpose.WITNESS) == ()
+    assert [info.purpose for info in ring.ensure([Purpose.WITNESS])] == [Purpose.WITNESS]
 
 
 def test_key_files_are_closed_to_others(ring: KeyRing) -> None:
@@ -39,7 +45,7 @@ def test_a_key_file_open_to_others_is_refused_with_the_command_that_closes_it(ri
 
 def test_no_secret_appears_in_what_is_listed(ring: KeyRing) -> None:
     listed = repr(ring.list())
-    for purpose in Purpose:
+    for purpose in OF_AN_INSTALLATION:
         assert ring.secret(purpose).hex() not in listed
 
 

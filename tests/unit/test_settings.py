@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from countermark.errors import SettingsInvalid
-from countermark.settings import load_settings
+from countermark.settings import flat, load_settings
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -39,6 +39,9 @@ def test_a_corrupt_file_is_named_with_the_line(tmp_path: Path) -> None:
         ("[watermark]\npsnr = 99", "watermark.psnr"),
         ("watermark = 3", "watermark"),
         ('[keys]\nunheard-of = "env://X"', "keys"),
+        ("[audit]\nwitness_quorum = 1", "audit"),
+        ('[[audit.witnesses]]\nname = "w"\nurl = "ftp://w"\nvkey = "w+1+A"', "audit.witnesses"),
+        ('[[audit.witnesses]]\nname = "w"\nurl = "https://w"\nvkey = "v+1+A"', "audit.witnesses"),
     ],
 )
 def test_what_does_not_fit_names_file_and_setting(tmp_path: Path, text: str, name: str) -> None:
@@ -59,3 +62,29 @@ def test_a_section_given_as_value_is_refused() -> None:
     environ = {"COUNTERMARK_WATERMARK": "x", "COUNTERMARK_WATERMARK__PSNR": "40"}
     with pytest.raises(SettingsInvalid):
         load_settings({}, environ)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://app:hunter2@db.example:5432/log", "postgresql://app:***@db.example:5432/log"),
+        ("postgresql://app@db.example/log?password=hunter2", "postgresql://app@db.example/log?password=***"),
+        ("postgresql://app:hun@ter2@db.example/log", "postgresql://app:***@db.example/log"),
+        (
+            "postgresql://app@db.example/log?sslpassword=hunter2&x=1",
+            "postgresql://app@db.example/log?sslpassword=***&x=1",
+        ),
+        ("postgresql://app@db.example/log", "postgresql://app@db.example/log"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    loaded = load_settings({"audit.url": url, "audit.signed": url}, {})
+    assert loaded.settings.audit.url == url
+    assert flat(loaded.settings)["audit.url"] == flat(loaded.settings)["audit.signed"] == shown
+    assert "ter2" not in repr(loaded.settings)
+
+
+def test_another_kind_of_database_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(SettingsInvalid, match=r"audit\.url") as refusal:
+        load_settings({"audit.url": "mysql://app:hunter2@db.example/log"}, {})
+    assert "hunter2" not in refusal.value.message

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from countermark.audit.log import Appended, AuditLog, default_origin
     from countermark.audit.note import NoteSigner, NoteVerifier
     from countermark.audit.proof import ProvedEntry, TlogProof, verify_receipt
-    from countermark.audit.stores.sqlite_reader import Pending
+    from countermark.audit.stores.interface import Pending
+    from countermark.audit.warrant import Warrant
 
 __all__ = [
     "Appended",
@@ -31,6 +32,7 @@ __all__ = [
     "ProvedEntry",
     "TlogProof",
     "VerifyReport",
+    "Warrant",
     "default_origin",
     "open_checkpoint",
     "verify_receipt",
@@ -42,7 +44,8 @@ _HOMES = {
     "log": ("Appended", "AuditLog", "default_origin"),
     "note": ("NoteSigner", "NoteVerifier"),
     "proof": ("ProvedEntry", "TlogProof", "verify_receipt"),
-    "stores.sqlite_reader": ("Pending",),
+    "stores.interface": ("Pending",),
+    "warrant": ("Warrant",),
 }
 
 

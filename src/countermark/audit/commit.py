@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from countermark.audit.privacy import Sealed
-from countermark.audit.query import IndexRow
-from countermark.errors import AuditPoisoned, CountermarkError
+from countermark.audit.query import IndexRow, index_row
+from countermark.errors import AuditPoisoned, CountermarkError, EventInvalid
+from countermark.model import EventType
 
 MAX_BATCH: Final = 1024
 """The most entries in one commit, and so the most that a crash can leave committed but not yet signed."""
+
+
+_OUTCOMES = frozenset({EventType.RELEASED, EventType.REFUSED, EventType.HELD, EventType.FAILED})
 
 
 @dataclass
@@ -47,6 +51,20 @@ class BeginAttempt(Submission):
     attempt: str
     tenant: str
     time: str
+
+
+def append_entry(document: Mapping[str, Any], body: bytes, sealed: Sealed | None = None) -> AppendEntry:
+    """The entry of an event, from its document and canonical bytes."""
+    concludes = document["attempt"] if document["type"] in _OUTCOMES else None
+    return AppendEntry(document["event_id"], body, index_row(document), sealed, concludes)
+
+
+def already_recorded(event_id: str, index: int) -> EventInvalid:
+    """The refusal of an event whose id another event of the log has."""
+    return EventInvalid(
+        f"Event {event_id} is already entry {index} of the log, with other content.",
+        remedy="Give each event an id of its own; repeat an append only with the very same event.",
+    )
 
 
 class _Turn:

@@ -22,7 +22,9 @@ class LogFindingKind(StrEnum):
     ROLLBACK = "rollback"
     REWRITTEN = "rewritten"
     UNSIGNED = "unsigned"
+    UNWITNESSED = "unwitnessed"
     INDEX = "index"
+    PROTECTED = "protected"
     STORE = "store"
 
 

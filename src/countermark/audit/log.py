@@ -1,31 +1,30 @@
-"""The audit log: append events durably and signed; everything that reads is in :class:`LogReader`."""
+"""The audit log: appending durably and signed. Reading is in :mod:`.reader`, erasing and such in :mod:`.custodian`."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from countermark.audit.canonical import canonical_bytes, event_document
-from countermark.audit.commit import AppendEntry, BeginAttempt, GroupCommit
-from countermark.audit.lock import WriterLock
+from countermark.audit.commit import AppendEntry, BeginAttempt, append_entry
+from countermark.audit.exporter import Exporter
 from countermark.audit.note import NoteSigner
 from countermark.audit.privacy import Sealed, Vault
-from countermark.audit.query import index_row
-from countermark.audit.reader import LogReader
-from countermark.audit.sequencer import Sequencer
-from countermark.audit.stores.signed import SignedStore
-from countermark.audit.stores.sqlite import SqliteStore
-from countermark.audit.stores.sqlite_reader import Pending
-from countermark.errors import AuditError, AuditStoreDamaged, EventInvalid, KeyUnavailable, SettingsInvalid
+from countermark.audit.stores.interface import Backend, Pending, Writer
+from countermark.audit.stores.sqlite_backend import SqliteBackend, store_path
+from countermark.audit.verify import Progress
+from countermark.errors import (
+    AuditError,
+    AuditStoreDamaged,
+    EventInvalid,
+    KeyUnavailable,
+    MissingExtra,
+    SettingsInvalid,
+)
 from countermark.keys import KeyRing
-from countermark.model import Event, EventType
-
-_OUTCOMES = (EventType.RELEASED, EventType.REFUSED, EventType.HELD, EventType.FAILED)
+from countermark.model import Event
 
 
 @dataclass(frozen=True)
@@ -37,59 +36,24 @@ class Appended:
     event: Event
 
 
-def store_path(path_or_url: str | Path) -> Path:
-    """The file that a path or an ``sqlite:`` URL names.
-
-    Raises:
-        SettingsInvalid: another kind of URL.
-    """
-    text = str(path_or_url)
-    if isinstance(path_or_url, Path) or "://" not in text:
-        return Path(path_or_url)
-    parts = urlsplit(text)
-    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
-        raise SettingsInvalid(
-            f"An audit log cannot be kept at a '{parts.scheme}:' address of this form.",
-            remedy="Use a path, sqlite:///relative/file or sqlite:////absolute/file.",
-        )
-    return Path(unquote(parts.path[1:]))
-
-
 def default_origin(public_key: bytes) -> str:
     """The origin of a log that nobody named: unique to its key, under the special-use domain of RFC 6762."""
     return f"countermark.local/{sha256(public_key).hexdigest()[:16]}"
 
 
-class _Writer:
-    """What a log holds while it may write: the lock, the stores, the sequencer and its queue."""
-
-    def __init__(self, path: Path, signed: Path, signer: NoteSigner, held: str | None) -> None:
-        self.session = secrets.token_hex(16)
-        with ExitStack() as opened:
-            lock = WriterLock(path.with_name(path.name + ".lock"))
-            opened.callback(lock.release)
-            self.store = SqliteStore(path, read_only=False)
-            opened.callback(self.store.close)
-            record = SignedStore(signed)
-            opened.callback(record.close)
-            with self.store.reported():
-                sequencer = Sequencer(self.store, record, signer, held=held, session=self.session)
-            self.queue = GroupCommit(sequencer.commit)
-            self._opened = opened.pop_all()
-
-    def close(self) -> None:
-        """Wait for a running commit, then release everything; later submissions are refused."""
-        self.queue.close()
-        self._opened.close()
+def is_postgres(path_or_url: str | Path) -> bool:
+    """Whether an address names a PostgreSQL database."""
+    return str(path_or_url).startswith(("postgresql://", "postgres://"))
 
 
-class AuditLog(LogReader):
+class AuditLog(Exporter):
     """One log. Open it with :meth:`open`; use it from any number of threads; close it, or use it as a context manager.
 
-    One process at a time may write; others read beside it with ``read_only=True``.
+    Of a log in files, one process at a time may write; of one in PostgreSQL, any number on any hosts. Others read
+    beside them with ``read_only=True``.
     """
 
-    _writer: _Writer | None = None
+    _writer: Writer | None = None
 
     @classmethod
     def open(
@@ -98,64 +62,111 @@ class AuditLog(LogReader):
         *,
         signer: NoteSigner | None = None,
         master_key: bytes | None = None,
-        signed: Path | None = None,
+        signed: Path | str | None = None,
         read_only: bool = False,
         verifier_key: str | None = None,
         held: str | None = None,
+        sequence: bool = True,
     ) -> AuditLog:
         """Open a log, or start one where there is none.
 
         Args:
-            path_or_url: a file, or ``sqlite:///relative/file`` or ``sqlite:////absolute/file``.
-            signer: the log's key, named after its origin; without one, the key ring ``keys/`` beside the file is used.
+            path_or_url: a file, ``sqlite:///relative/file``, ``sqlite:////absolute/file``, or
+                ``postgresql://user@host/database`` for writers in several processes or on several hosts.
+            signer: the log's key, named after its origin. A log in files without one uses the key ring ``keys/``
+                beside it; a log in PostgreSQL needs it, except to read or without ``sequence``.
             master_key: 32 bytes that wrap the data keys of protected fields; comes from the same ring by default.
-            signed: the record of what was signed, by default ``signed.db`` beside the file; keep it out of backups.
-            read_only: never write; works beside a running writer and on a copy, damaged or not.
+            signed: the record of what was signed; keep it out of backups. A log in files has it in ``signed.db``
+                beside it; one in PostgreSQL needs it to write: a file where all writers are on one host, otherwise
+                the ``postgresql://`` address of another database, which all of them reach.
+            read_only: never write; works beside running writers and on a copy, damaged or not.
             verifier_key: for ``read_only``: the log's key, known from elsewhere; otherwise the stored one is believed.
             held: for writing: a checkpoint kept elsewhere, to vouch for the log where ``signed`` was lost.
+            sequence: whether this process may become the one that signs. ``False``, in PostgreSQL only: it hands its
+                events to whichever process does, and needs neither the key nor ``signed``.
 
         Raises:
-            HomeLocked: another process writes to this log.
+            HomeLocked: another process writes to this log (in files only).
             AuditRollback: the store is behind what was signed.
             AuditStoreDamaged: the store contradicts itself or is no audit store.
             KeyUnavailable: a key is missing, or not the one this log was written with.
-            NotFound: ``read_only`` and there is no such file.
+            NotFound: ``read_only`` and there is no such log.
+            MissingExtra: PostgreSQL, and the extra ``postgres`` is not installed.
         """
-        path = store_path(path_or_url)
-        signed = signed or path.with_name("signed.db")
-        if read_only:
-            return cls._open_to_read(path, signed, master_key, signer.verifier_key if signer else verifier_key)
-        if signer is None:
-            ring = KeyRing.open(path.parent / "keys")
-            ring.ensure()
-            key = ring.ed25519("audit-log")
-            signer = NoteSigner(default_origin(key.public_key().public_bytes_raw()), key)
-            master_key = master_key or ring.secret("master")
+        if signer is None and sequence and not read_only:
+            signer, ring_key = _from_key_ring(path_or_url)
+            master_key = master_key or ring_key
         vault = Vault(master_key) if master_key else None
-        writer = _Writer(path, signed, signer, held)
-        log = cls(writer.store, verifier_key=signer.verifier_key, origin=signer.name, signed_path=signed, vault=vault)
+        backend = _backend(path_or_url, signed)
+        if read_only:
+            return cls._open_to_read(backend, vault, signer.verifier_key if signer else verifier_key)
+        writer = backend.open_writer(signer if sequence else None, held)
+        with writer.store.reader() as reader:
+            meta = reader.meta()
+        log = cls(
+            writer.store,
+            verifier_key=signer.verifier_key if signer else verifier_key or meta["verifier_key"],
+            origin=meta["origin"],
+            signed_head=backend.signed_head,
+            vault=vault,
+            open_store=backend.open_reader,
+        )
         log._writer = writer
         try:
             log._check_master_key()
+            if sequence:
+                log._finish_erasures()
         except BaseException:
             log.close()
             raise
         return log
 
+    @staticmethod
+    def reindex(path_or_url: str | Path, *, progress: Progress | None = None) -> int:
+        """Build a log's look-up index anew from its entries; gives their number. The log must not be open for writing.
+
+        Raises:
+            HomeLocked: a process writes to it (in files only).
+            NotFound: there is no such log.
+            AuditStoreDamaged: an entry is not what was recorded; nothing was changed.
+        """
+        return _backend(path_or_url, None).rebuild_index(progress)
+
+    @staticmethod
+    def migrate(path_or_url: str | Path) -> tuple[str, str]:
+        """Bring the tables of a log in PostgreSQL to the newest format; gives the format before and after.
+
+        Raises:
+            SettingsInvalid: the log is in files.
+            AuditError: it is newer than this program, or the user may not change its tables.
+        """
+        if not is_postgres(path_or_url):
+            raise SettingsInvalid("Only a log in PostgreSQL is migrated.", remedy="See: countermark log reindex")
+        _backend(path_or_url, None)  # says so where the extra is missing
+        from countermark.audit.stores.postgres.schema import migrate
+
+        return migrate(str(path_or_url))
+
     @classmethod
-    def _open_to_read(cls, path: Path, signed: Path, master_key: bytes | None, verifier_key: str | None) -> AuditLog:
-        vault = Vault(master_key) if master_key else None
-        store = SqliteStore(path, read_only=True)
+    def _open_to_read(cls, backend: Backend, vault: Vault | None, verifier_key: str | None) -> AuditLog:
+        store = backend.open_reader()
         try:
             with store.reader() as reader:
                 meta = reader.meta()
             if "verifier_key" not in meta:
-                raise AuditStoreDamaged(f"{path} holds no audit log.")
+                raise AuditStoreDamaged(f"{store.name} holds no audit log.")
         except BaseException:
             store.close()
             raise
         key = verifier_key or meta["verifier_key"]
-        return cls(store, verifier_key=key, origin=meta.get("origin", ""), signed_path=signed, vault=vault)
+        return cls(
+            store,
+            verifier_key=key,
+            origin=meta.get("origin", ""),
+            signed_head=backend.signed_head,
+            vault=vault,
+            open_store=backend.open_reader,
+        )
 
     def _check_master_key(self) -> None:
         with self._store.reader() as reader:
@@ -167,7 +178,7 @@ class AuditLog(LogReader):
             )
 
     def close(self) -> None:
-        """Release the files and the writer's lock."""
+        """Release the store and the right to write."""
         if self._writer:
             self._writer.close()
         super().close()
@@ -193,12 +204,12 @@ class AuditLog(LogReader):
         writer = self._require_writer()
         asked = list(events)
         prepared = [self._prepare(event, protected) for event, protected in asked]
-        writer.queue.submit([entry for _, entry in prepared])
+        writer.submit([entry for _, entry in prepared])
         for position, (event, protected) in enumerate(asked):
             if prepared[position][1].error and protected:
                 # Another thread may have recorded the same event just now, under a data key of its own: commit alike.
                 prepared[position] = self._prepare(event, protected)
-                writer.queue.submit([prepared[position][1]])
+                writer.submit([prepared[position][1]])
             error = prepared[position][1].error
             if error:
                 raise error
@@ -209,9 +220,7 @@ class AuditLog(LogReader):
         if sealed:
             event = event.model_copy(update={"protected": (*event.protected, *sealed.commitments)})
         document = event_document(event)
-        concludes = event.attempt if event.type in _OUTCOMES else None
-        entry = AppendEntry(event.event_id, canonical_bytes(document), index_row(document), sealed, concludes)
-        return event, entry
+        return event, append_entry(document, canonical_bytes(document), sealed)
 
     def _seal(self, event: Event, protected: Mapping[str, str]) -> Sealed:
         if event.protected:
@@ -226,16 +235,50 @@ class AuditLog(LogReader):
 
     def begin(self, attempt: str, *, tenant: str, time: str) -> None:
         """Remember durably that an attempt began, until an outcome with the same ``attempt`` is appended."""
-        self._require_writer().queue.submit([BeginAttempt(attempt, tenant, time)])
+        self._require_writer().submit([BeginAttempt(attempt, tenant, time)])
 
     def unfinished(self) -> tuple[Pending, ...]:
         """Attempts that an earlier process began and never concluded, oldest first."""
         with self._store.reader() as reader:
             return reader.pending(other_than_session=self._writer.session if self._writer else "")
 
-    def _require_writer(self) -> _Writer:
+    def _require_writer(self) -> Writer:
         if self._writer is None:
             raise AuditError(
                 f"The audit log {self.origin} is open for reading only.", remedy="Open it without read_only to append."
             )
         return self._writer
+
+
+def _from_key_ring(path_or_url: str | Path) -> tuple[NoteSigner, bytes]:
+    """The keys of a log in files whose caller has none: those of the ring beside it, made where missing."""
+    if is_postgres(path_or_url):
+        raise KeyUnavailable(
+            "A log in PostgreSQL was opened for writing without its key.",
+            remedy="Give signer=NoteSigner(origin, key); every writer of one log uses the same key.",
+        )
+    ring = KeyRing.open(store_path(path_or_url).parent / "keys")
+    ring.ensure()
+    key = ring.ed25519("audit-log")
+    return NoteSigner(default_origin(key.public_key().public_bytes_raw()), key), ring.secret("master")
+
+
+def _backend(path_or_url: str | Path, signed: Path | str | None) -> Backend:
+    if is_postgres(path_or_url):
+        return _postgres_backend(str(path_or_url), signed)
+    path = store_path(path_or_url)
+    if signed is not None and is_postgres(signed):
+        raise SettingsInvalid(
+            "The record of signed heads of a log in files cannot be in PostgreSQL.", remedy="Name a file for it."
+        )
+    return SqliteBackend(path, Path(signed) if signed else path.with_name("signed.db"))
+
+
+def _postgres_backend(url: str, signed: Path | str | None) -> Backend:
+    try:
+        from countermark.audit.stores.postgres.backend import PostgresBackend
+    except ModuleNotFoundError as error:
+        if error.name not in ("psycopg", "alembic", "sqlalchemy"):
+            raise
+        raise MissingExtra("postgres", "An audit log in PostgreSQL") from error
+    return PostgresBackend(url, signed)

@@ -21,6 +21,8 @@ from countermark.errors import ProofInvalid
 
 ED25519: Final = 0x01
 """Signature type identifier (C2SP signed-note, "Signature types")."""
+COSIGNATURE_V1: Final = 0x04
+"""Likewise, of a witness's timestamped Ed25519 cosignature (C2SP tlog-cosignature)."""
 MAX_NOTE_BYTES: Final = 64 * 1024
 MAX_SIGNATURES: Final = 100
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -49,9 +51,43 @@ def is_key_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(c.isspace() or not c.isprintable() for c in name)
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
+def key_id(name: str, public_key: bytes, kind: int = ED25519) -> bytes:
     """The first four bytes of SHA-256(name ‖ newline ‖ type ‖ public key)."""
-    return hashlib.sha256(name.encode() + b"\n" + bytes([ED25519]) + public_key).digest()[:_KEY_ID_BYTES]
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public_key).digest()[:_KEY_ID_BYTES]
+
+
+def parse_vkey(vkey: str, kind: int, what: str) -> tuple[str, bytes]:
+    """Name and public key (32 bytes) from a verifier key's text form ``name+hexid+base64``.
+
+    Args:
+        vkey: the text; white space around it is ignored.
+        kind: the signature type that the key must be of.
+        what: what a key of that type is called, for messages.
+
+    Raises:
+        ProofInvalid: malformed, of another type, or its id is not the key's.
+    """
+    name, _, rest = vkey.strip().partition("+")
+    hex_id, _, encoded = rest.partition("+")
+    if not is_key_name(name) or not encoded:
+        raise ProofInvalid("The verifier key is not of the form name+id+key.")
+    material = decode_base64(encoded, "verifier key")
+    if len(material) != 1 + _PUBLIC_KEY_BYTES or material[0] != kind:
+        raise ProofInvalid(f"The verifier key of '{name}' is not {what}.")
+    if key_id(name, material[1:], kind).hex() != hex_id:
+        raise ProofInvalid(f"The verifier key of '{name}' does not match its own id: it was mistyped or altered.")
+    return name, material[1:]
+
+
+def format_vkey(name: str, public_key: bytes, kind: int = ED25519) -> str:
+    """The text form of a verifier key."""
+    material = base64.b64encode(bytes([kind]) + public_key).decode()
+    return f"{name}+{key_id(name, public_key, kind).hex()}+{material}"
+
+
+def signature_line(name: str, key: bytes, signature: bytes) -> str:
+    """A note's signature line; ``key`` is the four-byte key id."""
+    return f"\u2014 {name} {base64.b64encode(key + signature).decode()}\n"
 
 
 @dataclass(frozen=True)
@@ -68,17 +104,7 @@ class NoteVerifier:
         Raises:
             ProofInvalid: malformed, of another type than Ed25519, or its id is not the key's.
         """
-        name, _, rest = vkey.strip().partition("+")
-        hex_id, _, encoded = rest.partition("+")
-        if not is_key_name(name) or not encoded:
-            raise ProofInvalid("The verifier key is not of the form name+id+key.")
-        material = decode_base64(encoded, "verifier key")
-        if len(material) != 1 + _PUBLIC_KEY_BYTES or material[0] != ED25519:
-            raise ProofInvalid(f"The verifier key of '{name}' is not an Ed25519 key.")
-        verifier = cls(name, material[1:])
-        if verifier.id.hex() != hex_id:
-            raise ProofInvalid(f"The verifier key of '{name}' does not match its own id: it was mistyped or altered.")
-        return verifier
+        return cls(*parse_vkey(vkey, ED25519, "an Ed25519 key"))
 
     @property
     def id(self) -> bytes:
@@ -88,8 +114,7 @@ class NoteVerifier:
     @property
     def vkey(self) -> str:
         """The text form, to be handed to whoever verifies."""
-        material = base64.b64encode(bytes([ED25519]) + self.public_key).decode()
-        return f"{self.name}+{self.id.hex()}+{material}"
+        return format_vkey(self.name, self.public_key)
 
     def verify(self, text: str, signature: bytes) -> bool:
         """Whether ``signature`` (64 bytes) is this key's over ``text``."""
@@ -130,8 +155,7 @@ class NoteSigner:
     def sign(self, text: str) -> str:
         """The whole signed note of ``text``, which must end in a newline."""
         check_note_text(text)
-        signature = self.verifier.id + self._private_key.sign(text.encode())
-        return f"{text}\n\u2014 {self.name} {base64.b64encode(signature).decode()}\n"
+        return f"{text}\n{signature_line(self.name, self.verifier.id, self._private_key.sign(text.encode()))}"
 
 
 @dataclass(frozen=True)
@@ -174,10 +198,15 @@ def parse_note(note: str) -> Note:
     lines = block.split("\n")[:-1]
     if not separator or not lines or len(lines) > MAX_SIGNATURES:
         raise ProofInvalid(f"The note does not end in 1 to {MAX_SIGNATURES} signature lines.")
-    return Note(text + "\n", tuple(_parse_signature(line) for line in lines))
+    return Note(text + "\n", tuple(parse_signature(line) for line in lines))
 
 
-def _parse_signature(line: str) -> NoteSignature:
+def parse_signature(line: str) -> NoteSignature:
+    """Take one signature line apart; it comes without its newline.
+
+    Raises:
+        ProofInvalid: it is no signature line.
+    """
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     if dash != "\u2014" or not is_key_name(name):

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from countermark.errors import AuditStoreDamaged, EventInvalid, KeyUnavailable
 from countermark.model import PromptCommitment
+from countermark.model.custody import ProtectedField
 
-PROTECTED_FIELDS: Final = get_args(PromptCommitment.model_fields["field"].annotation)
+PROTECTED_FIELDS: Final = get_args(ProtectedField)
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 
@@ -42,6 +43,15 @@ class Sealed:
     key: WrappedKey
     commitments: tuple[PromptCommitment, ...]
     ciphertexts: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """A protected field in the clear. With the commitment key (32 bytes) anyone can check it against the log."""
+
+    field: ProtectedField
+    text: str
+    commitment_key: bytes
 
 
 class Vault:
@@ -87,8 +97,8 @@ class Vault:
             ciphertexts[field] = _encrypt(_derive(data_key, f"encrypt/{field}"), plaintext, f"{event_id}\0{field}")
         return Sealed(known or self._wrap(event_id, data_key), tuple(commitments), ciphertexts)
 
-    def open(self, event_id: str, commitment: PromptCommitment, key: WrappedKey, ciphertext: bytes) -> str:
-        """The plaintext of one field, checked against the commitment in the log.
+    def disclose(self, event_id: str, commitment: PromptCommitment, key: WrappedKey, ciphertext: bytes) -> Disclosure:
+        """One field in the clear, checked against the commitment in the log.
 
         Raises:
             KeyUnavailable: the master key is not the one that wrapped the data key.
@@ -102,7 +112,7 @@ class Vault:
             raise AuditStoreDamaged(f"The stored '{field}' of event {event_id} was altered.") from None
         if not hmac.compare_digest(_commitment(data_key, field, plaintext), commitment.commitment):
             raise AuditStoreDamaged(f"The stored '{field}' of event {event_id} is not what the log committed to.")
-        return plaintext.decode()
+        return Disclosure(field, plaintext.decode(), _derive(data_key, f"commit/{field}"))
 
     def unwrap(self, key: WrappedKey) -> bytes:
         """A data key in the clear.

@@ -1,14 +1,17 @@
 """Looking things up: which columns of an event are indexed, and the filters over them.
 
-The index is derived from the entries and can be rebuilt from them; whoever looks something up in it checks the answer
-against the entry.
+The index is derived from the entries and can be rebuilt from them with :func:`index_row` alone; whoever looks something
+up in it checks the answer against the entry (:meth:`Filter.matches`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
+
+from countermark.errors import UsageError
 
 INDEX_COLUMNS: Final = (
     "event_id",
@@ -23,15 +26,25 @@ INDEX_COLUMNS: Final = (
     "manifest_sha256",
     "watermark_payload",
     "fingerprint",
+    "actor",
+    "categories",
+    "words",
 )
+_PLACE: Final = {name: place for place, name in enumerate(INDEX_COLUMNS)}
+_WORD = re.compile(r"\w+")
 
 IndexRow = tuple[str | None, ...]
 
 
 def index_row(document: Mapping[str, Any]) -> IndexRow:
-    """The indexed values of an event's document, in the order of :data:`INDEX_COLUMNS`."""
+    """The indexed values of an event's document, in the order of :data:`INDEX_COLUMNS`.
+
+    ``policy`` is ``id@version``; ``categories`` are those with a severity above 0, and ``words`` those of the reasons,
+    each a sorted set written as `` one two `` so that ``LIKE '% one %'`` finds a member.
+    """
     output = document.get("output") or {}
     model = document.get("model") or {}
+    actor = document.get("actor") or {}
     policy = document.get("policy")
     return (
         document["event_id"],
@@ -46,18 +59,40 @@ def index_row(document: Mapping[str, Any]) -> IndexRow:
         output.get("manifest_sha256"),
         output.get("watermark_payload"),
         output.get("fingerprint"),
+        actor.get("pseudonym"),
+        _set_of([check["category"] for check in document.get("checks") or () if check.get("severity")]),
+        _set_of([word for reason in document.get("reasons") or () for word in words_of(reason)]),
     )
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as they are indexed: letters, digits and underscores, case folded."""
+    return _WORD.findall(text.casefold())
+
+
+def _set_of(members: list[str]) -> str | None:
+    return f" {' '.join(sorted(set(members)))} " if members else None
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions joined by *and*; those left ``None`` do not matter. ``since`` is inclusive, ``until`` exclusive."""
+    """Conditions joined by *and*; those left ``None`` do not matter.
+
+    ``policy`` is an id, or ``id@version``. ``category`` asks for a check with a severity above 0. ``text`` asks for all
+    of its words in the reasons, in any order. ``since`` is inclusive and ``until`` exclusive: RFC 3339 times in UTC or
+    any beginning of one. ``before`` is an index, for the next page.
+    """
 
     event_id: str | None = None
     attempt: str | None = None
     type: str | None = None
     tenant: str | None = None
+    actor: str | None = None
     decision: str | None = None
+    category: str | None = None
+    model: str | None = None
+    policy: str | None = None
+    text: str | None = None
     output_sha256: str | None = None
     manifest_sha256: str | None = None
     watermark_payload: str | None = None
@@ -65,11 +100,23 @@ class Filter:
     until: str | None = None
     before: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a text in which there is nothing to look for."""
+        if self.text is not None and not words_of(self.text):
+            raise UsageError("The text to look for holds no word.", remedy="Give one or more whole words.")
+
     def where(self) -> tuple[str, list[str | int]]:
         """An SQL condition over ``event_index`` with ``?`` for each value, and the values."""
-        given = self.given()
-        conditions = [_OPERATORS.get(name, f"{name} = ?") for name in given]
-        return " AND ".join(["1", *conditions]), list(given.values())
+        conditions, values = ["1 = 1"], list[str | int]()
+        for name, value in self.given().items():
+            for condition, bound in _SQL.get(name, _equal)(name, value):
+                conditions.append(condition)
+                values.append(bound)
+        return " AND ".join(conditions), values
+
+    def matches(self, row: IndexRow) -> bool:
+        """Whether an entry with this index row meets every condition but ``before``, which is not about the row."""
+        return all(_TESTS.get(name, _is)(row, name, str(v)) for name, v in self.given().items() if name != "before")
 
     def given(self) -> dict[str, str | int]:
         """The conditions that matter, by name."""
@@ -77,4 +124,50 @@ class Filter:
         return {name: value for name, value in values.items() if value is not None}
 
 
-_OPERATORS = {"since": "time >= ?", "until": "time < ?", "before": "seq < ?"}
+_Conditions = list[tuple[str, str | int]]
+
+
+def _equal(name: str, value: str | int) -> _Conditions:
+    return [(f"{name} = ?", value)]
+
+
+def _policy(name: str, value: str | int) -> _Conditions:
+    if "@" in str(value):
+        return _equal(name, value)
+    return [("policy >= ?", f"{value}@"), ("policy < ?", f"{value}A")]  # "A" follows "@"
+
+
+def _member(column: str, member: str) -> tuple[str, str | int]:
+    escaped = re.sub(r"([\\%_])", r"\\\1", member)
+    return f"{column} LIKE ? ESCAPE '\\'", f"% {escaped} %"
+
+
+_SQL: Final[Mapping[str, Callable[[str, str | int], _Conditions]]] = {
+    "since": lambda _, value: [("time >= ?", value)],
+    "until": lambda _, value: [("time < ?", value)],
+    "before": lambda _, value: [("seq < ?", value)],
+    "policy": _policy,
+    "category": lambda _, value: [_member("categories", str(value))],
+    "text": lambda _, value: [_member("words", word) for word in words_of(str(value))],
+}
+
+
+def _is(row: IndexRow, name: str, value: str) -> bool:
+    return row[_PLACE[name]] == value
+
+
+def _is_policy(recorded: str, value: str) -> bool:
+    return recorded == value if "@" in value else recorded.startswith(f"{value}@")
+
+
+def _holds(row: IndexRow, column: str, member: str) -> bool:
+    return f" {member} " in (row[_PLACE[column]] or "")
+
+
+_TESTS: Final[Mapping[str, Callable[[IndexRow, str, str], bool]]] = {
+    "since": lambda row, _, value: (row[_PLACE["time"]] or "") >= value,
+    "until": lambda row, _, value: (row[_PLACE["time"]] or "") < value,
+    "policy": lambda row, _, value: _is_policy(row[_PLACE["policy"]] or "", value),
+    "category": lambda row, _, value: _holds(row, "categories", value),
+    "text": lambda row, _, value: all(_holds(row, "words", word) for word in words_of(value)),
+}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from time import sleep
 from types import TracebackType
 from typing import Self
@@ -12,28 +14,48 @@ from typing import Self
 import orjson
 from pydantic import ValidationError
 
+from countermark.audit.canonical import event_document
 from countermark.audit.checkpoint import peek_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport
-from countermark.audit.privacy import Vault
+from countermark.audit.hold import Hold, Ledger, read_ledger
+from countermark.audit.privacy import Disclosure, Vault
 from countermark.audit.proof import TlogProof
+from countermark.audit.protected import check_protected
 from countermark.audit.query import INDEX_COLUMNS, Filter, index_row
-from countermark.audit.stores.signed import SignedHead, SignedStore
-from countermark.audit.stores.sqlite import SqliteStore
-from countermark.audit.stores.sqlite_reader import SqliteReader
+from countermark.audit.scan import checked_entries
+from countermark.audit.stores.interface import ReaderStore, SignedHead, StoreReader
 from countermark.audit.tiles import TILE_WIDTH, subtree_oracle
 from countermark.audit.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
+    CompactRange,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
 )
-from countermark.audit.verify import Progress, Verification
+from countermark.audit.verify import MAX_FINDINGS, Progress, Verification, sensible_jobs
 from countermark.errors import AuditStoreDamaged, KeyUnavailable, NotFound, ProofInvalid
 from countermark.model import Event, EventType, Outcome, Receipt
 
 _SIGNING_PAUSE_S = 0.05
 _SIGNING_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of a page: ``event`` is ``None`` where the entry is not what was recorded; ``damage`` says what is so."""
+
+    index: int
+    event: Event | None
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of entries. ``index_damage`` says why the look-up index could not be used, if it could not."""
+
+    rows: tuple[Listed, ...]
+    index_damage: str = ""
 
 
 class LogReader:
@@ -44,10 +66,18 @@ class LogReader:
     """
 
     def __init__(
-        self, store: SqliteStore, *, verifier_key: str, origin: str, signed_path: Path, vault: Vault | None
+        self,
+        store: ReaderStore,
+        *,
+        verifier_key: str,
+        origin: str,
+        signed_head: Callable[[str], SignedHead | None],
+        vault: Vault | None,
+        open_store: Callable[[], ReaderStore] | None = None,
     ) -> None:
         self._store = store
-        self._signed_path = signed_path
+        self._open_store = open_store  # for other processes that help to verify
+        self._signed_head = signed_head
         self._vault = vault
         self.verifier_key = verifier_key
         """The log's verifier key (C2SP vkey): publish it where the log's operator cannot change it."""
@@ -78,17 +108,21 @@ class LogReader:
         with self._store.reader() as reader:
             note = reader.head().note
         if not note:
-            raise AuditStoreDamaged(f"The audit log {self._store.path} was never signed.")
+            raise AuditStoreDamaged(f"The audit log {self._store.name} was never signed.")
         return note
 
-    def receipt(self, index: int) -> Receipt:
+    def receipt(self, index: int, *, under: str | None = None) -> Receipt:
         """The entry with its proof under the newest checkpoint, verified before it is handed out.
+
+        Args:
+            index: the entry.
+            under: another signed checkpoint of this log, such as one that witnesses cosigned.
 
         Raises:
             NotFound: no such entry.
             AuditStoreDamaged: the store cannot prove it.
         """
-        note = self.checkpoint()
+        note = under or self.checkpoint()
         size = peek_checkpoint(note).size
         if not 0 <= index < size:
             raise self._no_entry(index, size)
@@ -108,7 +142,18 @@ class LogReader:
             self._check_size(reader, size)
             if not 0 <= index < size:
                 raise self._no_entry(index, size)
-            return inclusion_proof(index, size, subtree_oracle(reader.tile))
+            return inclusion_proof(index, size, subtree_oracle(cache(reader.tile)))
+
+    def root(self, size: int) -> bytes:
+        """The root of the tree of the first ``size`` entries, as the store's tiles have it.
+
+        Raises:
+            NotFound: the log has fewer entries.
+            AuditStoreDamaged: the store lacks hashes of that tree.
+        """
+        with self._proving() as reader:
+            self._check_size(reader, size)
+            return CompactRange.load(size, subtree_oracle(cache(reader.tile))).root()
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of ``new`` entries begins with the tree of ``old``."""
@@ -116,17 +161,17 @@ class LogReader:
             self._check_size(reader, new)
             if not 0 <= old <= new:
                 raise NotFound(f"A tree of {new} entries cannot extend one of {old}.", remedy="Swap the sizes.")
-            return consistency_proof(old, new, subtree_oracle(reader.tile))
+            return consistency_proof(old, new, subtree_oracle(cache(reader.tile)))
 
     @contextmanager
-    def _proving(self) -> Iterator[SqliteReader]:
+    def _proving(self) -> Iterator[StoreReader]:
         with self._store.reader() as reader:
             try:
                 yield reader
             except LookupError as error:
                 raise AuditStoreDamaged(f"The audit store lacks tree hashes: {error}.") from error
 
-    def _check_size(self, reader: SqliteReader, size: int) -> None:
+    def _check_size(self, reader: StoreReader, size: int) -> None:
         entries = reader.head().size
         if not 0 <= size <= entries:
             raise NotFound(f"The log has {entries} entries, so no tree of {size}.", remedy="Ask for a smaller tree.")
@@ -193,6 +238,38 @@ class LogReader:
         with self._store.reader() as reader:
             return [(i, _parse(self._entry(reader, i), i)) for i in reader.search(wanted, limit=max(limit, 0))]
 
+    def page(self, wanted: Filter, limit: int = 50) -> Page:
+        """Up to ``limit`` matching entries, newest first, whatever is damaged: each such row says so.
+
+        Where the look-up index cannot be used the entries themselves are walked through.
+        """
+        try:
+            with self._store.reader() as reader:
+                found = reader.search(wanted, limit=limit)
+                return Page(tuple(self._listed(reader, wanted, index) for index in found))
+        except AuditStoreDamaged as damage:
+            with self._store.reader() as reader:
+                return Page(tuple(islice(self._walk(reader, wanted), limit)), damage.message)
+
+    def _listed(self, reader: StoreReader, wanted: Filter, index: int) -> Listed:
+        try:
+            entry = self._entry(reader, index)
+            event = _parse(entry, index)
+        except (AuditStoreDamaged, NotFound) as error:
+            return Listed(index, None, error.message)
+        if not wanted.matches(index_row(orjson.loads(entry))):
+            return Listed(index, event, "The look-up index is wrong about this entry.")
+        return Listed(index, event)
+
+    def _walk(self, reader: StoreReader, wanted: Filter) -> Iterator[Listed]:
+        """Matching entries without the index, newest first; damaged ones too, since nobody can tell what they match."""
+        size = reader.head().size
+        everything = Filter()
+        for index in range(size - 1 if wanted.before is None else min(size, wanted.before) - 1, -1, -1):
+            listed = self._listed(reader, everything, index)
+            if listed.event is None or wanted.matches(index_row(event_document(listed.event))):
+                yield listed
+
     def fingerprints(self, after: int = -1) -> Iterator[tuple[int, str]]:
         """``(index, fingerprint)`` of every entry beyond ``after`` that has one, oldest first."""
         while True:
@@ -208,7 +285,7 @@ class LogReader:
         with self._store.reader() as reader:
             return bool(reader.search(Filter(watermark_payload=f"{record_id:012x}"), limit=1))
 
-    def _entry(self, reader: SqliteReader, index: int) -> bytes:
+    def _entry(self, reader: StoreReader, index: int) -> bytes:
         body = reader.body(index) if index >= 0 else None
         tile, offset = divmod(max(index, 0), TILE_WIDTH)
         leaf = reader.tile(0, tile)[offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
@@ -228,30 +305,46 @@ class LogReader:
 
     # --- protected fields -------------------------------------------------------------------------------------------
 
-    def reveal(self, index: int, field: str) -> str:
-        """The plaintext of a protected field, checked against the commitment in the log.
-
-        Whoever calls this records an ``access`` event.
+    def _open_fields(self, index: int, fields: Collection[str] | None = None) -> tuple[Event, tuple[Disclosure, ...]]:
+        """The protected fields of an entry in the clear; all of them by default. Only for who records the access.
 
         Raises:
             NotFound: the entry has no such field, or it was erased.
             KeyUnavailable: no master key, or another one.
-            AuditStoreDamaged: the stored ciphertext is not what the log committed to.
+            AuditStoreDamaged: what is stored is not what the log committed to, or is gone and no erasure says so.
         """
         vault = self._require_vault()
         event = self.event(index)
-        commitment = next((c for c in event.protected if c.field == field), None)
-        if commitment is None:
+        wanted = [c for c in event.protected if fields is None or c.field in fields]
+        if not wanted:
             raise NotFound(f"Entry {index} has no protected field of that name.", remedy="Show the entry to see which.")
-        with self._store.reader() as reader:
-            key = reader.secret(commitment.key_id)
-            ciphertext = reader.blob(event.event_id, field)
-        if key is None or ciphertext is None:
-            raise NotFound(
-                f"The '{field}' of entry {index} was erased; its commitment remains.",
-                remedy="Nothing can bring it back: its key is gone.",
-            )
-        return vault.open(event.event_id, commitment, key, ciphertext)
+        opened = []
+        for commitment in wanted:
+            with self._store.reader() as reader:
+                key = reader.secret(commitment.key_id)
+                ciphertext = reader.blob(event.event_id, commitment.field)
+            if key is None or ciphertext is None:
+                raise self._gone(index, event.event_id, commitment.field)
+            opened.append(vault.disclose(event.event_id, commitment, key, ciphertext))
+        return event, tuple(opened)
+
+    def _gone(self, index: int, event_id: str, field: str) -> NotFound | AuditStoreDamaged:
+        erased_by = self._ledger().erased.get(event_id)
+        if erased_by is None:
+            return AuditStoreDamaged(f"The '{field}' of entry {index} is gone, and no erasure is recorded.")
+        return NotFound(
+            f"The '{field}' of entry {index} was erased by entry {erased_by}; its commitment remains.",
+            remedy="Nothing can bring it back: its key is gone.",
+        )
+
+    def _ledger(self) -> Ledger:
+        """Holds and erasures, from the entries themselves, each checked against its leaf hash."""
+        with self._store.snapshot() as reader:
+            return read_ledger(checked_entries(reader, 0, reader.head().size))
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Every legal hold that was ever placed, oldest first; derived from the entries alone."""
+        return tuple(self._ledger().holds.values())
 
     def _require_vault(self) -> Vault:
         if self._vault is None:
@@ -263,41 +356,71 @@ class LogReader:
 
     # --- verification -----------------------------------------------------------------------------------------------
 
-    def verify(self, held: str | None = None, *, progress: Progress | None = None) -> VerifyReport:
+    def verify(
+        self,
+        held: str | None = None,
+        *,
+        progress: Progress | None = None,
+        index: bool = True,
+        protected: bool = True,
+        jobs: int | None = 1,
+    ) -> VerifyReport:
         """Rehash every entry and compare the whole log with everything that was signed about it.
 
         Args:
             held: a checkpoint of this log that was kept where its operator cannot write. Only this finds what somebody
                 did who has both the database and the signing key.
             progress: called with entries done and entries in all.
+            index: compare the look-up index too, from which nothing is ever proved.
+            protected: compare the data keys and ciphertexts too with what the entries say of them.
+            jobs: processes that share the work; ``None`` takes all cores where the log is large. They are started
+                anew, so a script that asks for more than one needs the usual ``if __name__ == "__main__"``.
         """
         for attempt in range(_SIGNING_TRIES):
             try:
-                record = self._signed_record()
+                # Before the snapshot, so that a writer beside us cannot make the store seem rolled back.
+                record = self._signed_head(self.origin)
                 with self._store.snapshot() as reader:
                     if attempt + 1 < _SIGNING_TRIES and _being_signed(reader):
                         sleep(_SIGNING_PAUSE_S)  # a writer is between commit and signature
                         continue
-                    return Verification(
-                        reader, verifier_key=self.verifier_key, record=record, held=held, progress=progress
+                    report = Verification(
+                        reader,
+                        verifier_key=self.verifier_key,
+                        record=record,
+                        held=held,
+                        progress=progress,
+                        index=index,
+                        jobs=sensible_jobs(reader.entry_count()) if jobs is None else jobs,
+                        open_store=self._open_store,
                     ).run()
+                    if not protected:
+                        return report
+                    sealed = check_protected(reader.bodies(0, reader.entry_count()), *reader.sealed())
+                    return replace(
+                        report,
+                        compared=(*report.compared, "protected fields"),
+                        findings=(*report.findings, *sealed[:MAX_FINDINGS]),
+                    )
             except AuditStoreDamaged as damage:
+                if index:
+                    return self._verify_without_index(damage, held, progress, protected, jobs)
                 finding = LogFinding(LogFindingKind.STORE, damage.message)
                 return VerifyReport(self.origin, self.verifier_key, 0, EMPTY_ROOT, (), (finding,))
         raise AssertionError("the last try returns")
 
-    def _signed_record(self) -> SignedHead | None:
-        """What was signed last; read before the snapshot, so that a writer beside us cannot seem rolled back."""
-        if not self._signed_path.is_file():
-            return None
-        signed = SignedStore(self._signed_path, read_only=True)
-        try:
-            return signed.get(self.origin)
-        finally:
-            signed.close()
+    def _verify_without_index(
+        self, damage: AuditStoreDamaged, held: str | None, progress: Progress | None, protected: bool, jobs: int | None
+    ) -> VerifyReport:
+        """The rest of a verification, where perhaps only the look-up index cannot be read."""
+        report = self.verify(held, progress=progress, index=False, protected=protected, jobs=jobs)
+        if any(finding.kind is LogFindingKind.STORE for finding in report.findings):
+            return report
+        message = f"The look-up index cannot be used ({damage.message}) Build it anew: countermark log reindex"
+        return replace(report, findings=(LogFinding(LogFindingKind.INDEX, message), *report.findings))
 
 
-def _being_signed(reader: SqliteReader) -> bool:
+def _being_signed(reader: StoreReader) -> bool:
     head = reader.head()
     return not head.note or peek_checkpoint(head.note).size < head.size
 

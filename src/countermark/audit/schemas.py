@@ -12,10 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from countermark.audit.bundle import BundleManifest, DisclosedField
 from countermark.model import Event, Receipt
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_MODELS: dict[str, type[BaseModel]] = {"event-1": Event, "receipt-1": Receipt}
+_MODELS: dict[str, type[BaseModel]] = {
+    "bundle-1": BundleManifest,
+    "disclosed-1": DisclosedField,
+    "event-1": Event,
+    "receipt-1": Receipt,
+}
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -12,17 +12,15 @@ takes steps 2 and 3. A store *behind* the record was rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from countermark.audit.checkpoint import open_checkpoint, sign_checkpoint
-from countermark.audit.commit import MAX_BATCH, AppendEntry, BeginAttempt, Submission
+from countermark.audit.commit import MAX_BATCH, AppendEntry, BeginAttempt, Submission, already_recorded
 from countermark.audit.note import NoteSigner
-from countermark.audit.stores.signed import SignedHead, SignedStore
-from countermark.audit.stores.sqlite import SqliteStore
-from countermark.audit.stores.sqlite_reader import Head
+from countermark.audit.stores.interface import Head, NewEntry, SignedHead, SignedRecord, WriterStore
 from countermark.audit.tiles import TILE_WIDTH, TileBuilder, subtree_oracle
 from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash
-from countermark.errors import AuditRollback, AuditStoreDamaged, EventInvalid, KeyUnavailable, ProofInvalid
+from countermark.errors import AuditRollback, AuditStoreDamaged, KeyUnavailable, ProofInvalid
 
 
 class Sequencer:
@@ -31,7 +29,7 @@ class Sequencer:
     After an exception from :meth:`commit` memory may be ahead of the disk: drop the object and make another.
 
     Args:
-        store: the log's store, held under its writer lock.
+        store: the log's store, which nobody else may write.
         signed: the record of signed heads.
         signer: the log's key, named after its origin.
         held: a checkpoint of this log kept elsewhere; it vouches for the store where the record is lost.
@@ -44,7 +42,7 @@ class Sequencer:
     """
 
     def __init__(
-        self, store: SqliteStore, signed: SignedStore, signer: NoteSigner, *, held: str | None, session: str
+        self, store: WriterStore, signed: SignedRecord, signer: NoteSigner, *, held: str | None, session: str = ""
     ) -> None:
         self._store = store
         self._signed = signed
@@ -74,15 +72,19 @@ class Sequencer:
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    def commit(self, batch: Sequence[Submission]) -> None:
-        """Make a batch durable, then sign it. Single submissions may be refused (their ``error``)."""
-        before = SignedHead(self._edge.size, self._edge.root())
+    def commit(self, batch: Sequence[Submission], *, also: Callable[[], None] | None = None) -> None:
+        """Make a batch durable, then sign it. Single submissions may be refused (their ``error``).
+
+        ``also`` writes something more in the same transaction.
+        """
+        before = self._current()
         with self._store.transaction():
             for submission in batch:
-                if isinstance(submission, AppendEntry):
-                    self._stage(submission)
-                elif isinstance(submission, BeginAttempt):
+                if isinstance(submission, BeginAttempt):
                     self._store.add_pending(submission.attempt, submission.tenant, submission.time, self._session)
+            self._stage([submission for submission in batch if isinstance(submission, AppendEntry)])
+            if also:
+                also()
             after = self._current()
             if after.size > before.size:
                 self._store.put_tiles(self._tiles.take_changed())
@@ -93,26 +95,30 @@ class Sequencer:
             if isinstance(submission, AppendEntry):
                 submission.size = after.size
 
-    def _stage(self, item: AppendEntry) -> None:
-        """Write one entry inside the transaction, unless the event is already there."""
-        earlier = self._store.writer.index_of(item.event_id)
-        if earlier is not None:
-            if self._store.writer.body(earlier) != item.body:
-                item.error = EventInvalid(
-                    f"Event {item.event_id} is already entry {earlier} of the log, with other content.",
-                    remedy="Give each event an id of its own; repeat an append only with the very same event.",
-                )
-            item.index = earlier
-            return
-        item.index = self._edge.size
-        leaf = leaf_hash(item.body)
-        self._store.add_entry(item.index, item.body, leaf, item.row)
-        if item.sealed:
-            self._store.add_sealed(item.event_id, item.sealed)
-        if item.concludes:
-            self._store.remove_pending(item.concludes)
-        self._edge.append(leaf)
-        self._tiles.append(leaf)
+    def _stage(self, items: Sequence[AppendEntry]) -> None:
+        """Write entries inside the transaction, except events that are there already."""
+        known = dict(self._store.known([item.event_id for item in items]))
+        entries, concluded = list[NewEntry](), list[str]()
+        for item in items:
+            earlier = known.get(item.event_id)
+            if earlier is not None:
+                item.index = earlier[0]
+                item.error = None if earlier[1] == item.body else already_recorded(item.event_id, item.index)
+                continue
+            item.index = self._edge.size
+            known[item.event_id] = (item.index, item.body)
+            leaf = leaf_hash(item.body)
+            entries.append(NewEntry(item.index, item.body, leaf, item.row))
+            if item.sealed:
+                self._store.add_sealed(item.event_id, item.sealed)
+            self._edge.append(leaf)
+            self._tiles.append(leaf)
+            if item.concludes:
+                concluded.append(item.concludes)
+        if entries:
+            self._store.add_entries(entries)
+        if concluded:
+            self._store.remove_pending(concluded)
 
     def _publish(self) -> None:
         current = self._current()
@@ -187,7 +193,7 @@ class Sequencer:
         if self._held is None:
             state = "missing" if record is None else f"older than the log (it says {record.size} entries)"
             raise AuditRollback(
-                f"The record of signed checkpoints, {self._signed.path}, is {state}: nothing here can tell whether"
+                f"The record of signed checkpoints, {self._signed.name}, is {state}: nothing here can tell whether"
                 f" these {head.size} entries are all that was ever signed.",
                 remedy="Bring back signed.db, or open the log with the newest checkpoint kept elsewhere.",
             )

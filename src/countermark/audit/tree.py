@@ -36,10 +36,26 @@ def split_point(size: int) -> int:
 
 def perfect_root(hashes: Sequence[bytes]) -> bytes:
     """The root over a power-of-two count of subtree roots."""
-    level = list(hashes)
-    while len(level) > 1:
-        level = [node_hash(level[i], level[i + 1]) for i in range(0, len(level), 2)]
-    return level[0]
+    return levels_over(hashes)[-1][0]
+
+
+def levels_over(hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """All perfect subtrees over neighbouring hashes, level by level: the hashes, their pairs, and so on.
+
+    Where a level is odd, its last hash has no partner yet and the next level goes without it.
+    """
+    sha256, levels = hashlib.sha256, [list(hashes)]
+    while len(levels[-1]) > 1:
+        # node_hash written out: its call would cost as much as half of the hashing
+        pairs = iter(levels[-1])
+        levels.append([sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)])
+    return levels
+
+
+def edge_within(levels: Sequence[Sequence[bytes]], count: int) -> tuple[bytes, ...]:
+    """The roots of the perfect subtrees of the first ``count`` hashes of :func:`levels_over`, largest first."""
+    heights = (height for height in reversed(range(count.bit_length())) if count >> height & 1)
+    return tuple(levels[height][(count >> height) - 1] for height in heights)
 
 
 class CompactRange:
@@ -61,6 +77,11 @@ class CompactRange:
         """The edge of an existing tree."""
         return cls(size, [subtree(start, end) for start, end in perfect_subtrees(size)])
 
+    @property
+    def roots(self) -> tuple[bytes, ...]:
+        """The roots of the perfect subtrees, largest first."""
+        return tuple(self._roots)
+
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
         size, roots = self.size, self._roots
@@ -72,13 +93,17 @@ class CompactRange:
 
     def root(self) -> bytes:
         """The tree's root now."""
-        if not self._roots:
-            return EMPTY_ROOT
-        right_to_left = reversed(self._roots)
-        root = next(right_to_left)
-        for left in right_to_left:
-            root = node_hash(left, root)
-        return root
+        return root_over(self._roots)
+
+
+def root_over(roots: Sequence[bytes]) -> bytes:
+    """The tree's root from the roots of its perfect subtrees, largest first."""
+    if not roots:
+        return EMPTY_ROOT
+    root = roots[-1]
+    for left in reversed(roots[:-1]):
+        root = node_hash(left, root)
+    return root
 
 
 def perfect_subtrees(size: int) -> list[tuple[int, int]]:

@@ -4,32 +4,43 @@ The entries are compared with their stored leaf hashes, which names each entry t
 moved; the tree over them with the stored tree hashes and with every signed checkpoint; the whole with what was signed
 last (a store of its own) and with a checkpoint kept elsewhere. Only the last comparison convicts somebody who has both
 the database and the signing key.
+
+First comes a sweep (:mod:`countermark.audit.sweep`), which needs little memory and tells only whether entries and tree
+agree. Where they do not, everything is read again with all hashes in memory (some 300 bytes an entry), to name what
+was done to which entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from os import cpu_count
 from typing import Final
-
-import orjson
 
 from countermark.audit.checkpoint import open_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span
-from countermark.audit.query import index_row
-from countermark.audit.stores.signed import SignedHead
-from countermark.audit.stores.sqlite_reader import SqliteReader
+from countermark.audit.stores.interface import SignedHead, StoreReader
+from countermark.audit.sweep import Intact, OpenStore, Plan, Progress, columns_of, sweep
 from countermark.audit.tiles import TILE_WIDTH, HashedTree, split_hashes, tile_path
 from countermark.audit.tree import HASH_BYTES, leaf_hash
 from countermark.errors import ProofInvalid
 
-Progress = Callable[[int, int], None]
+__all__ = ["MAX_FINDINGS", "Progress", "Verification", "sensible_jobs"]
+
 MAX_FINDINGS: Final = 1000
 PUBLISHED: Final = "newest checkpoint"
 KEPT: Final = "older checkpoints"
 RECORD: Final = "record of what was signed"
 HELD: Final = "checkpoint kept elsewhere"
+INDEX: Final = "index"
 _PROGRESS_EVERY = 4096
+_WORTH_ALL_CORES = 200_000
+
+
+def sensible_jobs(size: int) -> int:
+    """How many processes should sweep a log of ``size`` entries: all cores where it is large, otherwise this one."""
+    return (cpu_count() or 1) if size >= _WORTH_ALL_CORES else 1
 
 
 @dataclass(frozen=True)
@@ -66,19 +77,28 @@ class Verification:
         verifier_key: the log's key, known from elsewhere where possible.
         record: what was signed last, from the store of its own; read it *before* taking the snapshot.
         held: a signed checkpoint kept elsewhere.
-        progress: called with entries done and entries in all.
+        progress: called with entries done and entries in all; from the beginning again where something is wrong.
+        index: compare the look-up index with the entries too.
+        jobs: processes that share the work; more than one needs ``open_store``.
+        open_store: opens the store once more, in another process; must be picklable.
     """
 
     def __init__(
         self,
-        reader: SqliteReader,
+        reader: StoreReader,
         *,
         verifier_key: str,
         record: SignedHead | None,
         held: str | None,
         progress: Progress | None = None,
+        index: bool = True,
+        jobs: int = 1,
+        open_store: OpenStore | None = None,
     ) -> None:
         self._reader = reader
+        self._with_index = index
+        self._jobs = jobs
+        self._open_store = open_store
         self._verifier_key = verifier_key
         self._progress = progress
         self._findings: list[LogFinding] = []
@@ -93,25 +113,53 @@ class Verification:
         meta = self._reader.meta()
         if meta.get("verifier_key") != self._verifier_key:
             self._find(LogFindingKind.CHECKPOINT, "The store names another verifier key than the one given.")
-        for complaint in self._reader.file_complaints():
-            self._find(LogFindingKind.STORE, f"The store's file is damaged: {complaint}.")
-        self._entries = self._hash_entries()
-        self._tree = HashedTree(bytes(self._entries.leaves))
-        recorded = self._recorded_leaves()
-        self._recorded = self._tree if recorded == self._tree.leaves else HashedTree(recorded)
-        self._compare_hashes()
+        self._look()
         self._compare_head()
         rewritten = self._compare_references()
-        self._compare_index(rewritten=rewritten)
+        if self._with_index:
+            self._compare_index(rewritten=rewritten)
         compared = [r.source for r in (self._published, self._record, self._held) if r]
         return VerifyReport(
             origin=meta.get("origin", ""),
             verifier_key=self._verifier_key,
             size=self._tree.size,
             root=self._tree.root(self._tree.size) or b"",
-            compared=("leaf hashes", "tree hashes", "index", *compared),
+            compared=("leaf hashes", "tree hashes", *([INDEX] if self._with_index else []), *compared),
             findings=tuple(self._findings[:MAX_FINDINGS]),
         )
+
+    def _look(self) -> None:
+        """Sweep the log; read it again to name what differs, where something does."""
+        size = self._reader.entry_count()
+        sizes = {size, self._head.size, *(r.size for r in self._references())}
+        plan = Plan(size, sorted(sizes), self._with_index, self._jobs, self._open_store)
+        intact = self._sweep(plan)
+        self._tree: Intact | HashedTree
+        self._recorded: Intact | HashedTree
+        if intact:
+            self._tree = self._recorded = intact
+            self._not_as_indexed = intact.not_as_indexed
+            return
+        entries, recorded = self._hash_entries(), self._recorded_leaves()
+        self._not_as_indexed = entries.not_as_indexed
+        self._tree = tree = HashedTree(bytes(entries.leaves))
+        self._recorded = tree if recorded == tree.leaves else HashedTree(recorded)
+        self._compare_hashes(entries, tree, recorded)
+
+    def _sweep(self, plan: Plan) -> Intact | None:
+        """Sweep the log; the database checks its own files beside us, where other processes sweep, or before."""
+        if self._open_store is None or not plan.elsewhere or not self._with_index:
+            self._complain(self._reader.file_complaints() if self._with_index else [])
+            return sweep(self._reader, plan, self._progress)
+        with closing(self._open_store()) as store, store.reader() as reader, ThreadPoolExecutor(1) as beside:
+            complaints = beside.submit(reader.file_complaints)
+            intact = sweep(self._reader, plan, self._progress)
+            self._complain(complaints.result())
+        return intact
+
+    def _complain(self, complaints: list[str]) -> None:
+        for complaint in complaints:
+            self._find(LogFindingKind.STORE, f"The store's file is damaged: {complaint}.")
 
     # --- gathering --------------------------------------------------------------------------------------------------
 
@@ -133,7 +181,7 @@ class Verification:
             leaf = leaf_hash(body)
             entries.numbers.append(number)
             entries.leaves += leaf
-            if indexed_leaf != leaf or columns != _columns(body):
+            if self._with_index and (indexed_leaf != leaf or columns != columns_of(body)):
                 entries.not_as_indexed.append(number)
             if self._progress and done % _PROGRESS_EVERY == 0:
                 self._progress(done, total)
@@ -152,33 +200,32 @@ class Verification:
 
     # --- comparing --------------------------------------------------------------------------------------------------
 
-    def _compare_hashes(self) -> None:
+    def _compare_hashes(self, entries: _Entries, tree: HashedTree, recorded: bytes) -> None:
         """Entries with their leaf hashes, or, where those agree, with the tree hashes above."""
-        recorded = self._recorded.leaves
-        if self._entries.leaves == recorded and self._entries.well_numbered:
-            self._compare_tiles()
-        elif self._entries_are_as_signed():
-            for first, last in runs(_differing(bytes(self._entries.leaves), recorded)):
+        if tree.leaves == recorded and entries.well_numbered:
+            self._compare_tiles(tree)
+        elif self._as_signed(entries, tree):
+            for first, last in runs(_differing(tree.leaves, recorded)):
                 message = f"The stored leaf hashes of {span(first, last)} were altered; the entries are as signed."
                 self._find(LogFindingKind.TREE, message, first, last)
         else:
-            self._findings += explain(self._entries.pairs(), split_hashes(recorded))
+            self._findings += explain(entries.pairs(), split_hashes(recorded))
 
-    def _entries_are_as_signed(self) -> bool:
+    def _as_signed(self, entries: _Entries, tree: HashedTree) -> bool:
         published = self._published
-        complete = published is not None and published.size == self._tree.size and self._entries.well_numbered
-        return complete and published is not None and self._tree.root(published.size) == published.root
+        complete = published is not None and published.size == tree.size and entries.well_numbered
+        return complete and published is not None and tree.root(published.size) == published.root
 
-    def _compare_tiles(self) -> None:
-        for level, index in sorted(self._tree.keys() ^ self._reader.tile_keys()):
+    def _compare_tiles(self, tree: HashedTree) -> None:
+        for level, index in sorted(tree.keys() ^ self._reader.tile_keys()):
             self._find(
                 LogFindingKind.TREE, f"{tile_path(level, index)} is missing, or there although it should not be."
             )
-        for level, index in sorted(self._tree.keys()):
+        for level, index in sorted(tree.keys()):
             stored = self._reader.tile(level, index)
-            if level and stored and stored != self._tree.tile(level, index):
+            if level and stored and stored != tree.tile(level, index):
                 width = TILE_WIDTH ** (level + 1)
-                first, last = index * width, min((index + 1) * width, self._tree.size) - 1
+                first, last = index * width, min((index + 1) * width, tree.size) - 1
                 message = f"The stored tree hashes over {span(first, last)}, {tile_path(level, index)}, were altered."
                 self._find(LogFindingKind.TREE, message, first, last)
 
@@ -209,6 +256,9 @@ class Verification:
                 self._disagree(reference, 0, comment)
         return len(self._findings) > before
 
+    def _references(self) -> list[_Reference]:
+        return [r for r in (self._published, *self._kept, self._record, self._held) if r]
+
     def _fits(self, reference: _Reference) -> bool:
         return any(tree.root(reference.size) == reference.root for tree in (self._tree, self._recorded))
 
@@ -227,28 +277,20 @@ class Verification:
 
     def _compare_index(self, *, rewritten: bool) -> None:
         """Entries with the look-up index, which names rewritten entries where the forger forgot about it."""
-        differing = self._entries.not_as_indexed
+        differing = self._not_as_indexed
         if rewritten and differing:
-            self._findings += explain(self._entries.pairs(), self._reader.indexed_leaves())
+            self._findings += explain(self._hash_entries().pairs(), self._reader.indexed_leaves())
             return
         explained = {index for f in self._findings if f.index is not None for index in (f.index, f.last)}
         for first, last in runs(differing):
             if not self._findings or (first not in explained and last not in explained):
                 message = f"The look-up index says otherwise of {span(first, last)}: one of the two was altered."
                 self._find(LogFindingKind.INDEX, message, first, last)
-        for first, last in runs(self._reader.index_rows_without_entry()):
+        for first, last in runs(self._reader.index_rows_beyond(self._tree.size)):
             if not self._findings:
                 self._find(
                     LogFindingKind.INDEX, f"The look-up index names {span(first, last)}: not there.", first, last
                 )
-
-
-def _columns(body: bytes) -> tuple[str | None, ...] | None:
-    """What the index should say of an entry; ``None`` where the entry is no event."""
-    try:
-        return index_row(orjson.loads(body))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _differing(left: bytes, right: bytes) -> list[int]:

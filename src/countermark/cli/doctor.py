@@ -172,7 +172,7 @@ def _log(settings: Settings) -> Diagnosis:
     from countermark.compose import Home
 
     home = Home(settings)
-    if not home.audit_db.exists():
+    if not home.has_log():
         return Diagnosis("audit log", "ok", "empty; the first attempt makes it")
     log = home.open_log(read_only=True)
     try:

@@ -19,8 +19,10 @@ _COMMANDS = {
     "check": "Findings and decision for prompts or images; nothing is generated.",
     "verify": "What can be proved about a file.",
     "log": "Read and prove the audit log.",
+    "witness": "Cosign the checkpoints of others' logs, or collect cosignatures of this one.",
     "policy": "Check policy files.",
     "keys": "Make and list keys.",
+    "bench": "Measure what is claimed, beside peers.",
     "doctor": "What this installation has, and what it lacks.",
     "config": "Show the settings and where each came from.",
 }

@@ -34,13 +34,13 @@ def command(
     as_json: bool,
     home: Path | None,
 ) -> int:
-    r"""Say what can be proved about each of FILES.
+    """Say what can be proved about each of FILES.
 
     \b
     Exit codes: 0 verified, 3 inconclusive, 10 no provenance, 11 tampered, 12 untrusted signer, 13 audit proof failed,
     14 evidence contradicts, 15 recovered (from watermark or fingerprint, and proved in the log); of several files,
     the code of the first that is not verified.
-    """
+    """  # noqa: D301
     from countermark.cli.show import report_lines
     from countermark.compose import verify
 

@@ -11,31 +11,51 @@ if TYPE_CHECKING:
     from countermark.compose.layer import Countermark
     from countermark.compose.trust import read_trust, trust_document
     from countermark.compose.verifying import open_sources, verify
+    from countermark.compose.witnessing import (
+        cosigner,
+        held_against_witnesses,
+        kept_checkpoints,
+        open_collector,
+        witness_clients,
+        witness_policy,
+    )
 
 _HOMES = {
     "Countermark": "layer",
     "Home": "home",
     "check": "checking",
+    "cosigner": "witnessing",
     "default_image_safety": "checking",
     "default_prompt_safety": "checking",
+    "held_against_witnesses": "witnessing",
+    "kept_checkpoints": "witnessing",
+    "open_collector": "witnessing",
     "open_sources": "verifying",
     "read_trust": "trust",
     "to_raster": "checking",
     "trust_document": "trust",
     "verify": "verifying",
+    "witness_clients": "witnessing",
+    "witness_policy": "witnessing",
 }
 
 __all__ = [
     "Countermark",
     "Home",
     "check",
+    "cosigner",
     "default_image_safety",
     "default_prompt_safety",
+    "held_against_witnesses",
+    "kept_checkpoints",
+    "open_collector",
     "open_sources",
     "read_trust",
     "to_raster",
     "trust_document",
     "verify",
+    "witness_clients",
+    "witness_policy",
 ]
 
 

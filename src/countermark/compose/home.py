@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from countermark.audit import AuditLog, NoteSigner
 from countermark.credentials import Anchors, DevelopmentPki, SigningIdentity, load_identity
-from countermark.errors import KeyUnavailable, OutputUnwritable
+from countermark.errors import KeyUnavailable, NotFound, OutputUnwritable
 from countermark.keys import KeyRing, Purpose
 from countermark.model import ActorRef
 from countermark.objects import ObjectStore
@@ -33,8 +33,32 @@ class Home:
 
     @property
     def audit_db(self) -> Path:
-        """The audit log's store."""
+        """The audit log's store, where it is kept in this folder."""
         return self.folder / "audit.db"
+
+    @property
+    def log_address(self) -> Path | str:
+        """Where the audit log is kept: :attr:`audit_db`, or the address of a database."""
+        return self.settings.audit.url or self.audit_db
+
+    def has_log(self) -> bool:
+        """Whether there is an audit log yet.
+
+        Raises:
+            EnvironmentLacking: its database cannot be reached.
+        """
+        if not self.settings.audit.url:
+            return self.audit_db.exists()
+        try:
+            AuditLog.open(self.settings.audit.url, read_only=True).close()
+        except NotFound:
+            return False
+        return True
+
+    @property
+    def fingerprints(self) -> Path:
+        """The cache of the log's fingerprints; may be deleted at any time."""
+        return self.folder / "fingerprints.idx"
 
     @property
     def origin(self) -> str:
@@ -63,11 +87,14 @@ class Home:
         return NoteSigner(self.origin, self.keys.ed25519(Purpose.AUDIT_LOG))
 
     def open_log(self, *, read_only: bool = False) -> AuditLog:
-        """The audit log. One process at a time may write to it."""
+        """The audit log. One process at a time may write to it, unless it is in PostgreSQL."""
+        signed = self.settings.audit.signed or self.folder / "signed.db"
         if read_only:
             master = self.keys.secret(Purpose.MASTER) if self.keys.epochs(Purpose.MASTER) else None
-            return AuditLog.open(self.audit_db, master_key=master, read_only=True)
-        return AuditLog.open(self.audit_db, signer=self.note_signer(), master_key=self.keys.secret(Purpose.MASTER))
+            return AuditLog.open(self.log_address, master_key=master, signed=signed, read_only=True)
+        return AuditLog.open(
+            self.log_address, signer=self.note_signer(), master_key=self.keys.secret(Purpose.MASTER), signed=signed
+        )
 
     def open_objects(self) -> ObjectStore:
         """Where released images and manifests are kept."""
@@ -83,11 +110,12 @@ class Home:
         if chosen.backend == "imwatermark":
             from countermark.watermark import InvisibleWatermark
 
-            return InvisibleWatermark(key=ring.secret(Purpose.WATERMARK))
+            newest_first = [ring.secret(Purpose.WATERMARK, epoch) for epoch in reversed(epochs)]
+            return InvisibleWatermark(chosen.method, key=newest_first[0], older_keys=newest_first[1:])
         from countermark.watermark import Lattice
 
         keys = {epoch: ring.secret(Purpose.WATERMARK, epoch) for epoch in epochs}
-        return Lattice(key=keys[newest], epoch=newest % 16, keys=keys, psnr=chosen.psnr)
+        return Lattice(key=keys[newest], epoch=newest, keys=keys, psnr=chosen.target_psnr)
 
     def identity(self) -> SigningIdentity:
         """Who signs manifests: the configured certificate, else a development PKI made at first use."""

@@ -17,6 +17,7 @@ from countermark import imaging
 from countermark.compose.checking import check, default_image_safety, default_prompt_safety, to_raster
 from countermark.compose.home import Home
 from countermark.compose.verifying import verify
+from countermark.compose.witnessing import open_collector
 from countermark.credentials import Credentials, Ingredient
 from countermark.errors import UsageError
 from countermark.model import Decision, Finding, GenerationRequest, ModelRef, VerificationReport
@@ -62,9 +63,12 @@ class Countermark:
         try:
             self.parts = self._assemble(prompt_safety, image_safety)
             self.pipeline = Pipeline(self.parts)
+            self.collector = open_collector(self.home, self.log)
         except BaseException:
             self.log.close()
             raise
+        if self.collector:
+            self.collector.start()
 
     @classmethod
     def from_settings(cls, **flags: Any) -> Countermark:
@@ -194,7 +198,9 @@ class Countermark:
         return verify(file, settings=self.settings, **options)
 
     def close(self) -> None:
-        """Release the home folder for other processes."""
+        """Collect what witnesses will still cosign, and release the home folder for other processes."""
+        if self.collector:
+            self.collector.stop()
         self.log.close()
 
     def __enter__(self) -> Countermark:

@@ -1,13 +1,15 @@
-"""What one installation tells others, so that they can check its files: anchors and log keys, never a secret."""
+"""What one installation tells others, so that they can check its files: anchors, log keys, witnesses; no secret."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 
+from countermark.audit.witness import WitnessPolicy
 from countermark.compose.home import Home
+from countermark.compose.witnessing import witness_policy
 from countermark.credentials import Anchors
-from countermark.errors import UsageError
+from countermark.errors import ProofInvalid, SettingsInvalid, UsageError
 from countermark.settings import Settings
 from countermark.verification import Trust
 
@@ -19,6 +21,10 @@ def trust_document(settings: Settings) -> bytes:
     home = Home(settings)
     anchors = home.anchors() + Anchors.for_identity(home.identity())
     document = {"schema": TRUST_SCHEMA, **asdict(anchors), "log_keys": list(home.log_keys())}
+    policy = witness_policy(settings.audit)
+    if policy.witnesses:
+        document["witnesses"] = [witness.vkey for witness in policy.witnesses]
+        document["witness_quorum"] = policy.quorum
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
@@ -33,8 +39,11 @@ def read_trust(data: bytes, name: str) -> Trust:
         if document.pop("schema") != TRUST_SCHEMA:
             raise ValueError("another schema")
         log_keys = tuple(str(key) for key in document.pop("log_keys"))
-        return Trust(Anchors(**{field: str(pem) for field, pem in document.items()}), log_keys)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        vkeys = [str(key) for key in document.pop("witnesses", [])]
+        policy = WitnessPolicy.parse(vkeys, int(document.pop("witness_quorum", 0)))
+        anchors = Anchors(**{field: str(pem) for field, pem in document.items()})
+        return Trust(anchors, log_keys, dict.fromkeys(log_keys, policy) if policy.witnesses else {})
+    except (ValueError, KeyError, TypeError, AttributeError, ProofInvalid, SettingsInvalid) as error:
         raise UsageError(
             f"{name} is not a trust document.", remedy="Ask its owner for: countermark keys export-trust"
         ) from error

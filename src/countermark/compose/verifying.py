@@ -1,4 +1,7 @@
-"""Where a verifier on this machine may look; it makes nothing and writes nothing."""
+"""Where a verifier on this machine may look. It makes nothing and records nothing.
+
+Beside a large log it keeps a cache of the log's fingerprints (``fingerprints.idx``), where it may write.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from pathlib import Path
 
 from countermark import imaging
 from countermark.compose.home import Home
-from countermark.errors import NotFound
+from countermark.compose.witnessing import kept_checkpoints, witness_policy
+from countermark.errors import NotFound, ProofInvalid
+from countermark.fingerprint import RecordedFingerprints
 from countermark.keys import Purpose
 from countermark.model import Receipt, VerificationReport
 from countermark.settings import Settings, load_settings
 from countermark.verification import Sources, Trust, verify_bytes
+from countermark.watermark import ForeignMarks
 
 
 def open_sources(
@@ -22,17 +28,28 @@ def open_sources(
 ) -> Sources:
     """Where a verifier on this machine may look. Makes nothing: a machine without a home verifies manifests alone."""
     home = Home(settings)
-    log = home.open_log(read_only=True) if home.audit_db.exists() else None
-    own = Trust(home.anchors(), home.log_keys())
-    if trust is not None:
-        own = Trust(own.anchors + trust.anchors, own.log_keys + trust.log_keys)
+    log = home.open_log(read_only=True) if home.has_log() else None
+    policy = witness_policy(settings.audit)
+    witnessing = dict.fromkeys(home.log_keys(), policy) if policy.witnesses else {}
+    own = Trust(home.anchors(), home.log_keys(), witnessing)
+    fingerprints = RecordedFingerprints(log, home.fingerprints) if log is not None else None
     return Sources(
-        trust=own,
+        trust=own if trust is None else own + trust,
         watermark=home.watermark() if home.keys.epochs(Purpose.WATERMARK) else None,
+        foreign=ForeignMarks(),
         log=log,
+        fingerprints=fingerprints,
         objects=home.open_objects() if log is not None else None,
         receipts=tuple(receipts),
+        cosigned=_cosigned(home) if settings.audit.witnesses else None,
     )
+
+
+def _cosigned(home: Home) -> str | None:
+    try:
+        return kept_checkpoints(home).newest()
+    except ProofInvalid:
+        return None  # entries are proved under the log's own checkpoint then, which no witness cosigned
 
 
 def verify(
@@ -42,7 +59,7 @@ def verify(
     receipts: Sequence[Receipt] = (),
     trust: Trust | None = None,
 ) -> VerificationReport:
-    """What can be proved about one file. Nothing is written, and the network is never used.
+    """What can be proved about one file. Nothing is recorded, and the network is never used.
 
     Args:
         file: a path or the file's bytes.

@@ -30,6 +30,9 @@ MATCH = 31
 NEAR = 97
 """Distances up to this are worth a look: one in about ten thousand pairs of unrelated photographs is as near."""
 
+MIN_QUALITY = 50
+"""Below this a picture is so featureless that its hash is noise, like that of others: PDQ's authors discard it."""
+
 _REDUCED_SIDE = 512
 """Longer sides are reduced to this first. The hash's own filter averages down to 64 whatever comes in: robustness is
 the same, the time a sixth at 1.5 megapixels, and the distance to the hash of the unreduced picture 2 to 12 bits."""

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -33,13 +33,18 @@ class Purpose(StrEnum):
     AUDIT_LOG = "audit-log"
     MASTER = "master"
     PSEUDONYM = "pseudonym"
+    WITNESS = "witness"
 
+
+OF_AN_INSTALLATION = tuple(purpose for purpose in Purpose if purpose is not Purpose.WITNESS)
+"""What every installation has. A witness is another party, with a key of its own."""
 
 _ALGORITHMS = {
     Purpose.WATERMARK: "keyed watermark, 256 bits",
     Purpose.AUDIT_LOG: "Ed25519",
     Purpose.MASTER: "AES-256-GCM key wrap",
     Purpose.PSEUDONYM: "HMAC-SHA-256",
+    Purpose.WITNESS: "Ed25519",
 }
 
 
@@ -72,14 +77,14 @@ class KeyRing:
         """The ring kept in ``folder``; nothing is made or read yet."""
         return cls(Path(folder), uris)
 
-    def ensure(self) -> list[KeyInfo]:
-        """Make every key that is missing; return those that were made.
+    def ensure(self, purposes: Iterable[Purpose] = OF_AN_INSTALLATION) -> list[KeyInfo]:
+        """Make every key that is missing, of an installation unless told; return those that were made.
 
         Raises:
             OutputUnwritable: the folder cannot be made or written.
         """
         made: list[KeyInfo] = []
-        for purpose in Purpose:
+        for purpose in purposes:
             if purpose in self._uris or self.epochs(purpose):
                 continue
             self._write(self._path(purpose, 0), secrets.token_bytes(SECRET_BYTES))

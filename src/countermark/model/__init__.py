@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from countermark.model.asset import Asset, MediaType
+from countermark.model.custody import AccessRecord, ErasureRecord, ExportRecord, HeldBack, HoldRecord
 from countermark.model.decision import BLOCKING, Decision, Outcome
 from countermark.model.event import (
     EVENT_SCHEMA,
@@ -31,6 +32,7 @@ __all__ = [
     "BLOCKING",
     "EVENT_SCHEMA",
     "MAX_PROMPT_CHARS",
+    "AccessRecord",
     "ActorRef",
     "Asset",
     "AuditEvidence",
@@ -38,13 +40,17 @@ __all__ = [
     "Check",
     "Decision",
     "DetectorRef",
+    "ErasureRecord",
     "Event",
     "EventType",
     "Evidence",
+    "ExportRecord",
     "Finding",
     "FindingState",
     "FingerprintEvidence",
     "GenerationRequest",
+    "HeldBack",
+    "HoldRecord",
     "Manifest",
     "ManifestState",
     "MediaType",

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from countermark.model.base import Frozen, Sha256Hex
+from countermark.model.custody import AccessRecord, ErasureRecord, ExportRecord, HoldRecord, ProtectedField
 from countermark.model.decision import Outcome
 from countermark.model.finding import Category, FindingState, Severity, Stage
 from countermark.model.request import ModelRef
@@ -68,7 +69,7 @@ class Check(Frozen):
 class PromptCommitment(Frozen):
     """Binds the entry to a prompt without holding it: HMAC under the event's own data key."""
 
-    field: Literal["prompt", "negative_prompt"]
+    field: ProtectedField
     commitment: str = Field(pattern=r"^hmac-sha256:[0-9a-f]{64}$")
     key_id: str
 
@@ -93,7 +94,10 @@ class OutputRecord(Frozen):
 
 
 class Event(Frozen):
-    """One entry of the audit log. Everything a proof later stands for."""
+    """One entry of the audit log. Everything a proof later stands for.
+
+    ``access``, ``hold``, ``erasure`` and ``export`` belong to the types of those names.
+    """
 
     schema_: Literal["countermark.event/1"] = Field(default=EVENT_SCHEMA, alias="schema")
     event_id: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -117,3 +121,7 @@ class Event(Frozen):
     parent: str = ""
     latency_us: dict[str, int] = Field(default_factory=dict)
     error: str = ""
+    access: AccessRecord | None = None
+    hold: HoldRecord | None = None
+    erasure: ErasureRecord | None = None
+    export: ExportRecord | None = None

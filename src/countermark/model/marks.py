@@ -71,7 +71,7 @@ class WatermarkDetection(Frozen):
     ``record_id`` is below 2**48; ``payload`` spells it as 12 hexadecimal digits. ``false_positive_probability`` bounds
     the chance that an unmarked image gives this detection (1.0 where nothing was detected). ``transform``, where known,
     is the row-major 3×3 projective map from pixel coordinates of the examined image to those of the marked image's
-    canonical plane.
+    canonical plane. ``further`` are other marks of ours in the same picture, which was then marked more than once.
     """
 
     state: WatermarkState
@@ -83,6 +83,16 @@ class WatermarkDetection(Frozen):
     transform: tuple[float, ...] | None = Field(default=None, exclude=True)
     payload: str | None = None
     note: str = ""
+    further: tuple[WatermarkDetection, ...] = ()
+
+    @property
+    def marks(self) -> tuple[WatermarkDetection, ...]:
+        """This detection and the further ones."""
+        return (self, *self.further)
+
+    def carries(self, record_id: int) -> bool:
+        """Whether one of the marks found is that of a record."""
+        return any(mark.record_id == record_id for mark in self.marks)
 
     @model_validator(mode="before")
     @classmethod
@@ -102,11 +112,12 @@ class FingerprintEvidence(Frozen):
 
 
 class AuditEvidence(Frozen):
-    """Whether the record is proved to be in the log."""
+    """Whether the record is proved to be in the log. ``witnesses`` cosigned the checkpoint that proves it."""
 
     state: Literal["proved", "failed", "not_found", "not_checked"]
     event_id: str = ""
     index: int | None = None
     tree_size: int | None = None
     origin: str = ""
+    witnesses: tuple[str, ...] = ()
     note: str = ""

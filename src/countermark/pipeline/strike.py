@@ -111,7 +111,7 @@ def _embed(pixels: NDArray[np.uint8], parts: Parts, timer: Timer) -> tuple[int, 
         if not parts.rehearse:
             return record_id, marked, False
         with timer("rehearsal"):
-            survives = parts.watermark.detect(rehearsal(marked)).record_id == record_id
+            survives = parts.watermark.detect(rehearsal(marked)).carries(record_id)
         if survives:
             return record_id, marked, True
     return record_id, marked, False
@@ -144,7 +144,7 @@ def _read_back(signed: Signed, record_id: int, event_id: str, marked: Raster, pa
     """Invariant 1: every mark is read from the bytes that will leave, by the code that strangers will run."""
     final = decode(signed.data, "the marked image")
     found = parts.watermark.detect(final.pixels)
-    if found.state is not WatermarkState.DETECTED or found.record_id != record_id:
+    if found.state is not WatermarkState.DETECTED or not found.carries(record_id):
         raise ReleaseRefused(
             f"The watermark did not read back from the final bytes (found: {found.state}).",
             remedy="The image may be too small or too uniform to carry the mark; nothing was released.",

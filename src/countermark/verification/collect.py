@@ -31,10 +31,21 @@ def collect(data: bytes, name: str, sources: Sources) -> Collected:
     """
     raster = decode(data, name)
     manifest = read(data, raster.media_type, anchors=sources.trust.anchors)
-    return Collected(name, hashlib.sha256(data).hexdigest(), raster, manifest, _look_for_mark(raster, sources))
+    return Collected(name, hashlib.sha256(data).hexdigest(), raster, manifest, _look_for_marks(raster, sources))
 
 
-def _look_for_mark(raster: Raster, sources: Sources) -> WatermarkDetection:
+def _look_for_marks(raster: Raster, sources: Sources) -> WatermarkDetection:
+    """Our mark; another system's only where ours is not there or could not be looked for."""
+    ours = _look_for_ours(raster, sources)
+    if sources.foreign is None or ours.state not in (WatermarkState.ABSENT, WatermarkState.SKIPPED):
+        return ours
+    theirs = sources.foreign.detect(raster.pixels)
+    if theirs.state is not WatermarkState.FOREIGN:
+        return ours
+    return theirs.model_copy(update={"note": f"{theirs.note} {ours.note}".strip()})
+
+
+def _look_for_ours(raster: Raster, sources: Sources) -> WatermarkDetection:
     if sources.watermark is None:
         note = "No watermark key is available here; ask whoever may have issued the image."
         return WatermarkDetection(state=WatermarkState.SKIPPED, algorithm="", note=note)

@@ -114,9 +114,9 @@ def _watermark_sentence(case: Case) -> str:
             f"The watermark reads {watermark.payload}; an unmarked image does so with a chance of at most {chance:.0e}."
         )
     if watermark.state is WatermarkState.FOREIGN:
-        return f"The image carries another system's watermark: {watermark.note}"
+        return watermark.note or "It carries another system's watermark, which proves nothing by itself."
     if watermark.state is WatermarkState.INCONCLUSIVE:
-        return "There are traces of a watermark of ours that do not decode."
+        return watermark.note or "There are traces of a watermark of ours that do not decode."
     if watermark.state is WatermarkState.SKIPPED:
         return watermark.note
     return "No watermark of ours was found."
@@ -137,7 +137,8 @@ def _audit_sentence(case: Case) -> str:
     audit = case.evidence.audit
     if audit.state == "proved":
         entry = f"Entry {audit.index} of {audit.origin} records it"
-        return f"{entry}, proved under a signed checkpoint of size {audit.tree_size}."
+        cosigned = f", cosigned by {', '.join(audit.witnesses)}" if audit.witnesses else ""
+        return f"{entry}, proved under a signed checkpoint of size {audit.tree_size}{cosigned}."
     if audit.state == "failed":
         return f"The audit proof does not verify: {audit.note}"
     if audit.state == "not_found":

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Literal
 
-from countermark.audit import verify_receipt
+from countermark.audit import AuditLog, TlogProof, verify_receipt
+from countermark.audit.checkpoint import peek_checkpoint
 from countermark.errors import AuditError, ProofInvalid
-from countermark.fingerprint import Fingerprint, FingerprintIndex, dihedral
-from countermark.model import AuditEvidence, Event, EventType, Receipt
+from countermark.fingerprint import MATCH, MIN_QUALITY, NEAR, Fingerprint, dihedral, distance
+from countermark.model import AuditEvidence, Event, EventType, Receipt, WatermarkDetection
 from countermark.verification.collect import Collected
 from countermark.verification.context import Sources
+
+MAX_LOOKALIKES = 16
+"""Entries that are read to confirm what the index of fingerprints says, nearest first."""
 
 Route = Literal["file digest", "manifest", "watermark", "fingerprint"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """An entry that some evidence leads to, with its receipt."""
+    """An entry that some evidence leads to, with its receipt and, where a watermark led to it, that mark.
+
+    ``index`` is -1 where only a receipt is at hand, whose claim is not checked yet.
+    """
 
     event: Event
     receipt: Receipt
     route: Route
+    index: int = -1
+    mark: WatermarkDetection | None = None
 
 
 @dataclass(frozen=True)
@@ -79,21 +88,40 @@ def prove(record: Record, sources: Sources) -> AuditEvidence:
     event_id = record.event.event_id
     fault = "No log's key is trusted here, so no proof can be checked."
     for key in sources.trust.log_keys:
+        policy = sources.trust.witnessing.get(key)
         try:
             proved = verify_receipt(record.receipt, verifier_key=key)
+            names = policy.cosigners(TlogProof.parse(record.receipt.proof).checkpoint) if policy else ()
         except ProofInvalid as error:
             fault = error.message
             continue
         checkpoint = proved.checkpoint
+        quorum = policy.quorum if policy else 0
         return AuditEvidence(
-            state="proved",
+            state="proved" if len(names) >= quorum else "not_checked",
             event_id=event_id,
             index=proved.index,
             tree_size=checkpoint.size,
             origin=checkpoint.origin,
+            witnesses=names,
+            note="" if len(names) >= quorum else _unwitnessed(len(names), quorum),
         )
     state: Literal["failed", "not_checked"] = "failed" if sources.trust.log_keys else "not_checked"
     return AuditEvidence(state=state, event_id=event_id, note=fault)
+
+
+def _unwitnessed(count: int, quorum: int) -> str:
+    return (
+        f"The log's signature and the proof fit, but only {count} of the {quorum} witnesses that you demand cosigned"
+        " the checkpoint: the log's owner alone vouches for it."
+    )
+
+
+def _receipt(log: AuditLog, index: int, sources: Sources) -> Receipt:
+    """The receipt of an entry, under the newest cosigned checkpoint if that covers it."""
+    if sources.cosigned and index < peek_checkpoint(sources.cosigned).size:
+        return log.receipt(index, under=sources.cosigned)
+    return log.receipt(index)
 
 
 def _routes(collected: Collected, sources: Sources) -> Iterator[tuple[Route, Record | None, bool]]:
@@ -105,8 +133,17 @@ def _routes(collected: Collected, sources: Sources) -> Iterator[tuple[Route, Rec
         expected = ours and manifest.state == "trusted"
         yield "manifest", _find(sources, "manifest", Wanted(event_id=manifest.event_id)), expected
     if collected.watermark.record_id is not None:
-        found = _find(sources, "watermark", Wanted(record_id=collected.watermark.record_id))
-        yield "watermark", found, sources.log is not None
+        yield "watermark", _newest_marked(collected, sources), sources.log is not None
+
+
+def _newest_marked(collected: Collected, sources: Sources) -> Record | None:
+    """The newest record among the marks: of a picture that was marked again, the earlier ones are its ancestors'."""
+    found = [
+        replace(record, mark=mark)
+        for mark in collected.watermark.marks
+        if (record := _find(sources, "watermark", Wanted(record_id=mark.record_id))) is not None
+    ]
+    return max(found, key=lambda record: (record.index, record.event.time), default=None)
 
 
 @dataclass(frozen=True)
@@ -136,7 +173,7 @@ def _find(sources: Sources, route: Route, wanted: Wanted) -> Record | None:
     for index in sources.log.find(**asdict(wanted)):
         event = sources.log.event(index)
         if wanted.fits(event):
-            return Record(event, sources.log.receipt(index), route)
+            return Record(event, _receipt(sources.log, index, sources), route, index)
     return None
 
 
@@ -148,13 +185,30 @@ def _event_of(receipt: Receipt) -> Event | None:
 
 
 def _nearest(collected: Collected, sources: Sources) -> Record | None:
-    """The record whose fingerprint is nearest to any of the file's eight dihedral ones, if near at all."""
-    if sources.log is None:
+    """The record of a released picture that is nearest to any of the file's eight dihedral forms, if near at all.
+
+    Matches are looked up first: that is quick, and a match is nearer than whatever else is near.
+    """
+    if sources.log is None or sources.fingerprints is None:
         return None
-    recorded = FingerprintIndex((Fingerprint(bits, quality=0), str(i)) for i, bits in sources.log.fingerprints())
-    hits = [hit for form in dihedral(collected.raster.pixels) for hit in recorded.query(form, limit=1)]
-    if not hits:
+    forms = [form for form in dihedral(collected.raster.pixels) if form.quality >= MIN_QUALITY]
+    if not forms:
         return None
-    entry = int(min(hits).reference)
-    event = sources.log.event(entry)
-    return Record(event, sources.log.receipt(entry), "fingerprint") if event.type is EventType.RELEASED else None
+    for within in (MATCH, NEAR):
+        for hit in sources.fingerprints.nearest(forms, within=within, limit=MAX_LOOKALIKES):
+            event = sources.log.event(hit.reference)
+            if _is_lookalike(event, forms, hit.distance):
+                return Record(event, _receipt(sources.log, hit.reference, sources), "fingerprint")
+    return None
+
+
+def _is_lookalike(event: Event, forms: Sequence[Fingerprint], indexed: int) -> bool:
+    """Whether the entry itself says what the index said of it: a picture was released, at that very distance.
+
+    The index is a cache that is easy to change; the entry is under the log's proof.
+    """
+    output = event.output
+    if event.type is not EventType.RELEASED or output is None:
+        return False
+    recorded = Fingerprint(output.fingerprint, quality=0)
+    return min(distance(form, recorded) for form in forms) == indexed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from countermark.credentials import read_stored
 from countermark.errors import CountermarkError
 from countermark.model import Event, Evidence, Manifest, VerificationReport
@@ -28,6 +30,9 @@ def verify_bytes(data: bytes, name: str, sources: Sources) -> VerificationReport
     collected = collect(data, name, sources)
     resolved = resolve(collected, sources)
     record = resolved.record
+    by_mark = resolved.records.get("watermark")
+    if by_mark is not None and by_mark.mark is not None:
+        collected = replace(collected, watermark=by_mark.mark)
     evidence = Evidence(
         manifest=collected.manifest,
         watermark=collected.watermark,

@@ -1,7 +1,8 @@
 """The watermark room: an identifier of 48 bits, hidden in the pixels, that only the key's holder can find.
 
 ``Lattice`` is the default algorithm; ``InvisibleWatermark`` is a second backend on the package of that name, and
-``ForeignMarks`` recognises the constant messages that other generators leave. All are loaded on first use.
+``ForeignMarks`` recognises the constant messages that other generators leave, and needs no package. All are loaded on
+first use.
 """
 
 from __future__ import annotations
@@ -10,15 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from countermark.watermark.imwatermark import ForeignMarks, InvisibleWatermark
-    from countermark.watermark.interface import Watermark
+    from countermark.watermark.imwatermark.backend import InvisibleWatermark
+    from countermark.watermark.imwatermark.foreign import ForeignMarks
+    from countermark.watermark.interface import Detector, Watermark
     from countermark.watermark.lattice import Lattice, canonical_shape, registrations
 
-__all__ = ["ForeignMarks", "InvisibleWatermark", "Lattice", "Watermark", "canonical_shape", "registrations"]
+__all__ = [
+    "Detector",
+    "ForeignMarks",
+    "InvisibleWatermark",
+    "Lattice",
+    "Watermark",
+    "canonical_shape",
+    "registrations",
+]
 
 _HOMES = {
-    "ForeignMarks": "countermark.watermark.imwatermark",
-    "InvisibleWatermark": "countermark.watermark.imwatermark",
+    "Detector": "countermark.watermark.interface",
+    "ForeignMarks": "countermark.watermark.imwatermark.foreign",
+    "InvisibleWatermark": "countermark.watermark.imwatermark.backend",
     "Lattice": "countermark.watermark.lattice",
     "Watermark": "countermark.watermark.interface",
     "canonical_shape": "countermark.watermark.lattice",

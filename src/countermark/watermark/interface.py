@@ -28,17 +28,22 @@ RECORD_ID_BITS = 48
 
 
 @runtime_checkable
-class Watermark(Protocol):
-    """An algorithm that hides a record id in pixels and finds it again."""
+class Detector(Protocol):
+    """What finds marks in pixels."""
 
     algorithm: str
 
-    def embed(self, pixels: NDArray[np.uint8], record_id: int) -> NDArray[np.uint8]:
-        """A marked copy of ``pixels`` (RGB, uint8, H×W×3) that carries ``record_id``."""
-        ...
-
     def detect(self, pixels: NDArray[np.uint8]) -> WatermarkDetection:
         """What ``pixels`` (RGB, uint8, H×W×3) carry."""
+        ...
+
+
+@runtime_checkable
+class Watermark(Detector, Protocol):
+    """An algorithm that hides a record id in pixels and finds it again."""
+
+    def embed(self, pixels: NDArray[np.uint8], record_id: int) -> NDArray[np.uint8]:
+        """A marked copy of ``pixels`` (RGB, uint8, H×W×3) that carries ``record_id``."""
         ...
 
 

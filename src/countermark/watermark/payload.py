@@ -39,6 +39,10 @@ class Payload:
     epoch: int = 0
     version: int = VERSION
 
+    def header_bits(self) -> NDArray[np.uint8]:
+        """The 8 leading bits, version and epoch: what a detector that tries a key knows in advance."""
+        return self.to_bits()[: VERSION_BITS + EPOCH_BITS]
+
     def to_bits(self) -> NDArray[np.uint8]:
         """The 56 message bits, most significant first: version, epoch, record id."""
         number = (self.version << (EPOCH_BITS + ID_BITS)) | (self.epoch << ID_BITS) | self.record_id
@@ -55,15 +59,15 @@ class Payload:
         )
 
 
-def tag_bits(tag_key: bytes, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The 32 tag bits of a message given as bits."""
+def tag_bits(tag_key: bytes, bits: NDArray[np.uint8], length: int = TAG_BITS) -> NDArray[np.uint8]:
+    """The ``length`` tag bits (a multiple of 8, at most 256) of a message given as bits."""
     digest = hmac.digest(tag_key, np.packbits(bits).tobytes(), hashlib.sha256)
-    return np.unpackbits(np.frombuffer(digest[: TAG_BITS // 8], np.uint8))
+    return np.unpackbits(np.frombuffer(digest[: length // 8], np.uint8))
 
 
-def append_tag(tag_key: bytes, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The message followed by its tag."""
-    return np.concatenate([bits, tag_bits(tag_key, bits)])
+def append_tag(tag_key: bytes, bits: NDArray[np.uint8], length: int = TAG_BITS) -> NDArray[np.uint8]:
+    """The message followed by its tag of ``length`` bits."""
+    return np.concatenate([bits, tag_bits(tag_key, bits, length)])
 
 
 def tag_verifies(tag_key: bytes, word: NDArray[np.uint8]) -> bool:
@@ -72,6 +76,6 @@ def tag_verifies(tag_key: bytes, word: NDArray[np.uint8]) -> bool:
     return hmac.compare_digest(np.packbits(tag_bits(tag_key, message)).tobytes(), np.packbits(tag).tobytes())
 
 
-def false_positive_bound(comparisons: int) -> float:
-    """The chance, at most, that any of so many tag comparisons succeeds on an image without the mark."""
-    return min(1.0, comparisons * 2.0**-TAG_BITS)
+def false_positive_bound(comparisons: int, length: int = TAG_BITS) -> float:
+    """The chance, at most, that any of so many comparisons of a tag succeeds on an image without the mark."""
+    return min(1.0, comparisons * 2.0**-length)

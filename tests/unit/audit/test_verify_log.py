@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hashlib
 import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.audit import AuditLog, verify_receipt
 from countermark.audit.schemas import schemas
+from countermark.audit.warrant import Warrant
 from countermark.errors import ProofInvalid
-from countermark.model import Receipt
+from countermark.model import ActorRef, Check, Receipt
 
 KIT = Path(__file__).parents[3] / "audit"
 VECTORS = KIT / "vectors"
@@ -34,6 +39,26 @@ SAYS = {
     "log-truncated-and-signed-anew": "the checkpoint that you hold counts 12 entries, the store holds 10",
     "leaf-hash-altered": "the entries themselves are as signed",
     "signed-by-another-key": "cannot be trusted",
+}
+
+
+CUSTODY = VECTORS / "custody.checkpoint"
+CUSTODY_SAYS = {
+    "key-deleted-without-erasure": "entry 4 lacks its data key or a ciphertext, and no erasure is recorded",
+    "ciphertext-deleted-without-erasure": "entry 4 lacks its data key or a ciphertext, and no erasure is recorded",
+    "erased-key-brought-back": "entry 1 was erased, but its data key or ciphertext is there",
+}
+BUNDLE_SAYS = {
+    "entry-edited": "entries.jsonl is missing or not the file",
+    "entry-edited-and-manifest-forged": "are not what the checkpoint covers",
+    "entry-removed": "are not what the checkpoint covers",
+    "last-entry-removed": "are not what the checkpoint covers",
+    "entry-added": "are not what the checkpoint covers",
+    "entries-swapped": "are not what the checkpoint covers",
+    "checkpoint-signed-by-another-key": "not a checkpoint signed by the key",
+    "disclosed-text-altered": "the disclosed prompt of entry 0 is not what the log committed to",
+    "csv-altered": "entries.csv is missing or not the file",
+    "export-receipt-edited": "not number",
 }
 
 
@@ -72,7 +97,83 @@ def test_each_damaged_store_is_refused_and_the_damage_named(name: str) -> None:
 
 
 def test_there_is_a_vector_for_every_kind_of_damage() -> None:
-    assert {path.stem for path in (VECTORS / "stores").glob("*.db")} == {"good", *SAYS}
+    stores = {path.stem for path in (VECTORS / "stores").glob("*.db")}
+    assert stores == {"good", *SAYS, "good-with-erasure", *CUSTODY_SAYS}
+    good = {"good", "good-since-first-checkpoint", "good-middle"}
+    assert {path.name for path in (VECTORS / "bundles").iterdir()} == {*good, *BUNDLE_SAYS}
+
+
+def test_an_erasure_is_no_damage() -> None:
+    assert run(VECTORS / "stores" / "good-with-erasure.db", "--key", KEY, "--checkpoint", CUSTODY)[0] == 0
+    with AuditLog.open(VECTORS / "stores" / "good-with-erasure.db", read_only=True, verifier_key=KEY) as log:
+        assert log.verify(CUSTODY.read_text()).ok
+
+
+@pytest.mark.parametrize("name", CUSTODY_SAYS)
+def test_what_is_gone_or_back_against_the_record_is_named(name: str) -> None:
+    code, output = run(VECTORS / "stores" / f"{name}.db", "--key", KEY, "--checkpoint", CUSTODY)
+    assert (code, CUSTODY_SAYS[name] in output) == (13, True)
+    with AuditLog.open(VECTORS / "stores" / f"{name}.db", read_only=True, verifier_key=KEY) as log:
+        assert [finding.kind.value for finding in log.verify(CUSTODY.read_text()).findings] == ["protected"]
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "code"),
+    [
+        ("good", "custody.checkpoint", 0),
+        ("good", "custody-first.checkpoint", 0),
+        ("good", "held.checkpoint", 13),
+        ("good-since-first-checkpoint", "custody-first.checkpoint", 0),
+        ("good-since-first-checkpoint", "custody.checkpoint", 0),
+        ("good-middle", "custody-first.checkpoint", 13),
+    ],
+)
+def test_good_bundles_verify_and_continue_only_what_they_touch(name: str, held: str, code: int) -> None:
+    bundle = VECTORS / "bundles" / name
+    assert run(bundle, "--key", KEY)[0] == 0
+    assert run(bundle, "--key", KEY, "--checkpoint", VECTORS / held)[0] == code
+
+
+@pytest.mark.parametrize("name", BUNDLE_SAYS)
+def test_each_damaged_bundle_is_refused_and_the_damage_named(name: str) -> None:
+    code, output = run(VECTORS / "bundles" / name, "--key", KEY)
+    assert (code, BUNDLE_SAYS[name] in output) == (13, True), output
+
+
+def test_a_zipped_bundle_verifies(kit: ModuleType, tmp_path: Path) -> None:
+    with AuditLog.open(tmp_path / "audit.db", signer=kit.signer()) as log:
+        log.append_many([(kit.make_event(number), None) for number in range(300)])
+        log.export(tmp_path / "bundle.zip", Warrant("audit"), first=17, end=290)
+        (tmp_path / "key").write_text(log.verifier_key)
+        assert run(tmp_path / "bundle.zip", "--key", log.verifier_key)[0] == 0
+        assert run(tmp_path / "bundle.zip", "--key", kit.signer("somebody else").verifier_key)[0] == 13
+
+
+def cosign(note: str, name: str) -> tuple[str, str]:
+    """A C2SP cosignature/v1 line made by hand, and the witness's key."""
+    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+    material = b"\x04" + key.public_key().public_bytes_raw()
+    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
+    text, time = note.rpartition("\n\n")[0] + "\n", 1_795_000_000
+    signature = key.sign(f"cosignature/v1\ntime {time}\n{text}".encode())
+    line = base64.b64encode(key_id + time.to_bytes(8, "big") + signature).decode()
+    return f"\u2014 {name} {line}\n", f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}"
+
+
+def test_a_quorum_of_witnesses_is_counted(tmp_path: Path) -> None:
+    note = CUSTODY.read_text()
+    (first, one), (second, two), (_, three) = (cosign(note, f"witness.example/{n}") for n in range(3))
+    (tmp_path / "cosigned").write_text(note + first + second)
+    store = (VECTORS / "stores" / "good-with-erasure.db", "--key", KEY, "--checkpoint")
+    keys = ("--witness", one, "--witness", two, "--witness", three)
+    assert run(*store, tmp_path / "cosigned", *keys, "--quorum", 2)[0] == 0
+    assert run(*store, tmp_path / "cosigned", *keys, "--quorum", 3)[0] == 13
+    assert run(*store, tmp_path / "cosigned", "--witness", one, "--witness", one, "--quorum", 2)[0] == 13
+    assert run(*store, CUSTODY, *keys, "--quorum", 1)[0] == 13
+    assert run(*store[:-1], *keys, "--quorum", 1)[0] == 13
+    wrong = cosign(note.replace("\n13\n", "\n12\n"), "witness.example/0")[0]
+    (tmp_path / "forged").write_text(note + wrong)
+    assert run(*store, tmp_path / "forged", *keys)[0] == 13
 
 
 @pytest.mark.parametrize("path", sorted((VECTORS / "receipts").glob("*.json")), ids=lambda path: path.stem)
@@ -128,6 +229,8 @@ def test_verifying_leaves_nothing_behind() -> None:
 
 def test_the_committed_vectors_are_those_that_the_script_makes(kit: ModuleType, tmp_path: Path) -> None:
     kit.write_vectors(tmp_path)
+    names = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    assert names == {path.relative_to(VECTORS) for path in VECTORS.rglob("*")}
     for made in sorted(path for path in tmp_path.rglob("*") if path.is_file()):
         committed = VECTORS / made.relative_to(tmp_path)
         if made.suffix == ".db":  # SQLite writes its own version into the file: compare what is in it
@@ -159,13 +262,54 @@ def test_every_vector_event_and_receipt_fits_its_schema() -> None:
         jsonschema.validate({**json.loads(receipt["entry"]), "invented": 1}, made["event-1"])
 
 
-def test_every_ready_made_query_runs_and_answers(kit: ModuleType, tmp_path: Path) -> None:
+@pytest.fixture
+def lived(kit: ModuleType, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A store in which everything has happened that the queries ask about."""
+    why = Warrant("a test", ActorRef(pseudonym="a" * 32, key_id="b" * 16))
+    severe = Check(
+        stage="image",
+        category="violence",
+        state="assessed",
+        score_ppm=900_000,
+        severity=4,
+        detector="x",
+        detector_version="1",
+    )
     with AuditLog.open(tmp_path / "audit.db", signer=kit.signer(), master_key=bytes(32)) as log:
         log.append_many([(kit.make_event(number), {"prompt": "a cat"}) for number in range(40)])
         log.begin("crashed", tenant="default", time="2026-11-22T10:00:00.000Z")
+        held = [kit.make_event(n, type="generation.held", output=None, checks=(severe,)) for n in (50, 51)]
+        log.append_many([(event, None) for event in held])
+        log.append(kit.make_event(52, type="review.decided", attempt=held[0].attempt, output=None))
+        log.hold(why, events=[kit.make_event(1).event_id])
+        log.release_hold(log.hold(why, query={"tenant": "nobody"}).id, why)
+        log.reveal(2, "prompt", reason="a test")
+        log.erase(why, events=[kit.make_event(n).event_id for n in (1, 2, 3)])
+        log.export(tmp_path / "bundle", why, reveal=True, end=2)
     store = sqlite3.connect(f"{(tmp_path / 'audit.db').as_uri()}?mode=ro", uri=True)
-    queries = sorted((KIT / "queries").glob("*.sql"))
-    assert len(queries) >= 5
-    for query in queries:
-        assert store.execute(query.read_text()).fetchall(), query.name
+    yield store
     store.close()
+
+
+def ask(store: sqlite3.Connection, name: str) -> list[tuple[object, ...]]:
+    return store.execute((KIT / "queries" / f"{name}.sql").read_text()).fetchall()
+
+
+@pytest.mark.parametrize("path", sorted((KIT / "queries").glob("*.sql")), ids=lambda path: path.stem)
+def test_every_ready_made_query_runs_and_answers(path: Path, lived: sqlite3.Connection) -> None:
+    assert ask(lived, path.stem), path.name
+
+
+def test_queries_about_custody_say_what_happened(lived: sqlite3.Connection) -> None:
+    assert [(row[2], row[4], row[5]) for row in ask(lived, "who-viewed-what")] == [
+        (2, '["prompt"]', "a test"),
+        (0, '["prompt"]', "a test"),
+        (1, '["prompt"]', "a test"),
+    ]
+    assert [row[4:] for row in ask(lived, "erasures")] == [(2, 1)]
+    assert [(row[3], row[6] is None) for row in ask(lived, "legal-holds")] == [(1, True), (0, False)]
+    assert [row[2:5] for row in ask(lived, "exports")] == [(0, 2, 2)]
+    assert [row[0] for row in ask(lived, "held-and-undecided")] == [41]
+    assert ("generation.held", "violence", 4, 2) in ask(lived, "refusals-by-category")
+    states = {row[2]: row[4] for row in ask(lived, "protected-fields")}
+    assert states == {"erased": 2, "readable with the master key": 38}

@@ -84,6 +84,24 @@ def test_nothing_bad_is_ever_called_verified() -> None:
             assert verdict is Verdict.TAMPERED
 
 
+def test_another_systems_mark_is_named_and_decides_nothing() -> None:
+    note = "It carries the constant mark that Somebody's software writes; anyone can write it."
+    foreign = WatermarkDetection(state=WatermarkState.FOREIGN, algorithm="t", note=note)
+    for manifest, verdict in (("absent", "no_provenance"), ("trusted", "verified"), ("invalid", "tampered")):
+        evidence = case(manifest).evidence.model_copy(update={"watermark": foreign})
+        decided, reasons = judge(Case(evidence=evidence))
+        assert decided == verdict
+        assert note in reasons
+
+
+def test_a_mark_that_does_not_verify_is_reported_with_its_note() -> None:
+    traces = WatermarkDetection(state=WatermarkState.INCONCLUSIVE, algorithm="t", note="Its tag does not verify.")
+    evidence = case().evidence.model_copy(update={"watermark": traces})
+    decided, reasons = judge(Case(evidence=evidence))
+    assert decided is Verdict.INCONCLUSIVE
+    assert "Its tag does not verify." in reasons
+
+
 def test_exit_codes_are_those_that_scripts_rely_on() -> None:
     codes = {verdict.value: verdict.exit_code for verdict in Verdict}
     assert codes == {

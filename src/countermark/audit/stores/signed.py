@@ -8,19 +8,19 @@ It must never be restored from a backup. Idea: the compare-and-swap backend of F
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
+from countermark.audit.stores.interface import SignedHead
 from countermark.audit.stores.sqlite_schema import connect_reader, connect_writer, reported
 from countermark.errors import AuditRollback
 
 
-@dataclass(frozen=True)
-class SignedHead:
-    """The newest head for which a signature was allowed."""
-
-    size: int
-    root: bytes
+def signed_elsewhere(origin: str) -> AuditRollback:
+    """The refusal to sign after something that this writer does not know of."""
+    return AuditRollback(
+        f"Something else signed for the log '{origin}' since this writer opened it.",
+        remedy="Two copies of one log are being written. Stop this one and keep its files as evidence.",
+    )
 
 
 class SignedStore:
@@ -28,6 +28,7 @@ class SignedStore:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self.name = str(path)
         self._connection = connect_reader(path) if read_only else connect_writer(path)
         if not read_only:
             with reported(path):
@@ -46,16 +47,15 @@ class SignedStore:
     def swap(self, origin: str, old: SignedHead | None, new: SignedHead) -> None:
         """Move the record from ``old`` (``None``: no record yet) to ``new``; durable on return.
 
+        A record that is at ``new`` already will do: the very same head may be signed twice.
+
         Raises:
-            AuditRollback: the record is not at ``old``.
+            AuditRollback: the record is at neither of the two.
         """
         with reported(self.path):
             moved = self._insert(origin, new) if old is None else self._update(origin, old, new)
-        if not moved:
-            raise AuditRollback(
-                f"Something else signed for the log '{origin}' since this writer opened it.",
-                remedy="Two copies of one log are being written. Stop this one and keep its files as evidence.",
-            )
+        if not moved and self.get(origin) != new:
+            raise signed_elsewhere(origin)
 
     def _insert(self, origin: str, new: SignedHead) -> bool:
         try:

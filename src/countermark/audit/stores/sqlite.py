@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from countermark.audit.privacy import Sealed
-from countermark.audit.query import INDEX_COLUMNS, IndexRow
+from countermark.audit.query import INDEX_COLUMNS
+from countermark.audit.stores.interface import NewEntry
+from countermark.audit.stores.sqlite_postings import add_postings
 from countermark.audit.stores.sqlite_reader import SqliteReader
 from countermark.audit.stores.sqlite_schema import (
+    OLDER_INDEX,
     SCHEMA,
     SCHEMA_VERSION,
     connect_reader,
@@ -21,7 +25,7 @@ from countermark.audit.stores.sqlite_schema import (
 from countermark.audit.tree import EMPTY_ROOT
 from countermark.errors import AuditError, AuditStoreDamaged
 
-_INSERT_INDEX = (
+INSERT_INDEX = (
     f"INSERT INTO event_index (seq, leaf, {', '.join(INDEX_COLUMNS)}) VALUES (?, ?{', ?' * len(INDEX_COLUMNS)})"  # noqa: S608
 )
 IDLE_READERS = 8
@@ -40,6 +44,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
+        self.name = str(path)
         self._idle: list[SqliteReader] = []
         self._idle_lock = threading.Lock()
         self._connection = connect_reader(path) if read_only else connect_writer(path)
@@ -54,6 +59,11 @@ class SqliteStore:
 
     def _check_version(self) -> None:
         version = self.writer.version()
+        if version == OLDER_INDEX:
+            raise AuditError(
+                f"The look-up index of the audit store {self.path} is of an older version; its entries are as ever.",
+                remedy="Build the index anew, which keeps every entry and proof: countermark log reindex",
+            )
         if version not in (0, SCHEMA_VERSION):
             raise AuditError(
                 f"The audit store {self.path} has format {version}; this version reads format {SCHEMA_VERSION}.",
@@ -121,10 +131,17 @@ class SqliteStore:
         self._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         self._connection.execute("INSERT INTO head VALUES (0, 0, ?, '')", (EMPTY_ROOT,))
 
-    def add_entry(self, index: int, body: bytes, leaf: bytes, row: IndexRow) -> None:
-        """Store one entry and its index row."""
-        self._connection.execute("INSERT INTO entry VALUES (?, ?)", (index, body))
-        self._connection.execute(_INSERT_INDEX, (index, leaf, *row))
+    def known(self, event_ids: Sequence[str]) -> dict[str, tuple[int, bytes | None]]:
+        """Index and bytes of those events that are in the log already."""
+        query = "SELECT event_id, seq FROM event_index WHERE event_id IN (SELECT value FROM json_each(?))"
+        found = self._connection.execute(query, (json.dumps(list(event_ids)),)).fetchall()
+        return {event_id: (index, self.writer.body(index)) for event_id, index in found}
+
+    def add_entries(self, entries: Sequence[NewEntry]) -> None:
+        """Store entries and their index rows."""
+        self._connection.executemany("INSERT INTO entry VALUES (?, ?)", ((one.index, one.body) for one in entries))
+        self._connection.executemany(INSERT_INDEX, ((one.index, one.leaf, *one.row) for one in entries))
+        add_postings(self._connection, ((one.index, one.row) for one in entries))
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""
@@ -159,9 +176,30 @@ class SqliteStore:
         """Remember that an attempt began."""
         self._connection.execute("INSERT OR IGNORE INTO pending VALUES (?, ?, ?, ?)", (attempt, tenant, time, session))
 
-    def remove_pending(self, attempt: str) -> None:
-        """An attempt has its outcome."""
-        self._connection.execute("DELETE FROM pending WHERE attempt = ?", (attempt,))
+    def remove_pending(self, attempts: Sequence[str]) -> None:
+        """These attempts have their outcome."""
+        rows = [(attempt,) for attempt in attempts]
+        self._connection.executemany("DELETE FROM pending WHERE attempt = ?", rows)
+
+    def erase(self, event_ids: Sequence[str]) -> None:
+        """Delete the data keys and ciphertexts of events, durably, and what the files remember of them.
+
+        In a transaction and a connection of its own, so any thread may call it beside the writer. Where a reader keeps
+        the write-ahead log from being emptied just now, its old pages go at the latest when the log is closed.
+        """
+        connection = connect_writer(self.path)
+        try:
+            with reported(self.path):
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                rows = [(event_id,) for event_id in event_ids]
+                connection.executemany("DELETE FROM secret WHERE key_id = ?", rows)
+                connection.executemany("DELETE FROM blob WHERE event_id = ?", rows)
+                connection.execute("COMMIT")
+                # The log ahead of the file still holds the pages on which the keys were first written.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close every connection. The last one to close folds the write-ahead log into the file."""

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from countermark.audit.privacy import WrappedKey
-from countermark.audit.query import INDEX_COLUMNS, Filter
+from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
+from countermark.audit.stores.interface import Head, Pending, StoredRow
+from countermark.audit.stores.sqlite_postings import (
+    FILTERS,
+    blocks_beyond,
+    differing,
+    postings_of,
+    search_postings,
+    stored_postings,
+)
 from countermark.errors import AuditStoreDamaged
 
 _COLUMNS = ", ".join(INDEX_COLUMNS)
 ROWS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class Head:
-    """What the store says of itself: entries and root as committed, and the newest signed checkpoint.
-
-    For a moment after a commit the note is older than the size; it is empty only in a log being made.
-    """
-
-    size: int
-    root: bytes
-    note: str
-
-
-@dataclass(frozen=True)
-class Pending:
-    """An attempt that began and has no outcome in the log."""
-
-    attempt: str
-    tenant: str
-    time: str
-
-
-StoredRow = tuple[int, bytes, bytes | None, tuple[str | None, ...]]
-"""An entry's number and body, and what the index says of it: leaf hash and columns (``None`` without a row there)."""
 
 
 class SqliteReader:
@@ -93,6 +76,13 @@ class SqliteReader:
         row = self._execute("SELECT body FROM entry WHERE seq = ?", (index,)).fetchone()
         return bytes(row[0]) if row else None
 
+    def bodies(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """``(index, body)`` of the entries from ``first`` to ``end`` (exclusive) in order, not yet checked."""
+        cursor = self._execute("SELECT seq, body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq", (first, end))
+        while batch := cursor.fetchmany(ROWS_AT_ONCE):
+            for seq, body in batch:
+                yield seq, body if isinstance(body, bytes) else str(body).encode()
+
     def rows(self) -> Iterator[StoredRow]:
         """Every entry in stored order, with its index row, in one pass."""
         cursor = self._execute(
@@ -103,10 +93,35 @@ class SqliteReader:
                 seq, body, leaf = row[:3]
                 yield seq, body if isinstance(body, bytes) else str(body).encode(), leaf, row[3:]
 
-    def index_rows_without_entry(self) -> list[int]:
-        """Entries that only the index knows."""
-        query = "SELECT seq FROM event_index LEFT JOIN entry USING (seq) WHERE body IS NULL ORDER BY seq LIMIT 1000"
-        return [seq for (seq,) in self._execute(query)]
+    def pages(self, first: int, end: int) -> Iterator[list[tuple[int, bytes]]]:
+        """``(index, body)`` of the entries from ``first`` to ``end`` (exclusive) in order, a tile's worth at a time."""
+        cursor = self._execute("SELECT seq, body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq", (first, end))
+        while page := cursor.fetchmany(ROWS_AT_ONCE):
+            yield page
+
+    def not_as_indexed(self, first: int, expected: Sequence[tuple[bytes, IndexRow | None]]) -> list[int]:
+        """Of which entries, ``first`` and those after it, the look-up index says otherwise than ``expected``."""
+        end = first + len(expected)
+        query = f"SELECT seq, leaf, {_COLUMNS} FROM event_index WHERE seq >= ? AND seq < ?"  # noqa: S608
+        stored = {row[0]: row for row in self._execute(query, (first, end))}
+        wrong = {
+            index
+            for index, (leaf, row) in enumerate(expected, first)
+            if row is None or stored.get(index) != (index, leaf, *row)
+        }
+        events = [(index, row) for index, (_, row) in enumerate(expected, first) if row is not None]
+        wrong |= set(differing(postings_of(events), stored_postings(self.connection, first, end)))
+        return sorted(wrong)
+
+    def index_rows_beyond(self, size: int) -> list[int]:
+        """Entries that only the index knows, in a log of ``size`` entries."""
+        query = "SELECT seq FROM event_index WHERE seq < 0 OR seq >= ? ORDER BY seq LIMIT 1000"
+        rows = [seq for (seq,) in self._execute(query, (size,))]
+        return rows or blocks_beyond(self.connection, size)
+
+    def tile_counts(self) -> dict[int, int]:
+        """How many tiles each level has."""
+        return dict(self._execute("SELECT level, count(*) FROM tile GROUP BY level"))
 
     def indexed_leaves(self) -> list[bytes]:
         """The leaf hashes that the index holds, in order."""
@@ -119,6 +134,9 @@ class SqliteReader:
 
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first."""
+        given = wanted.given().keys()
+        if given <= FILTERS and given - {"before"}:
+            return search_postings(self.connection, wanted, limit)
         condition, values = wanted.where()
         query = f"SELECT seq FROM event_index WHERE {condition} ORDER BY seq DESC LIMIT ?"  # noqa: S608
         return [seq for (seq,) in self._execute(query, [*values, limit])]
@@ -145,6 +163,11 @@ class SqliteReader:
         query = "SELECT ciphertext FROM blob WHERE event_id = ? AND field = ?"
         row = self._execute(query, (event_id, field)).fetchone()
         return bytes(row[0]) if row else None
+
+    def sealed(self) -> tuple[set[str], set[tuple[str, str]]]:
+        """Which data keys (by key id) and which ciphertexts (by event id and field) there are."""
+        keys = {key_id for (key_id,) in self._execute("SELECT key_id FROM secret")}
+        return keys, set(self._execute("SELECT event_id, field FROM blob"))
 
     def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
         """Attempts begun by other sessions and not concluded, oldest first."""

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from countermark.audit.query import INDEX_COLUMNS
+from countermark.audit.stores.sqlite_postings import POSTING_TABLE
 from countermark.errors import AuditError, AuditStoreDamaged, NotFound, OutputUnwritable
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+OLDER_INDEX: Final = 1
+"""The version whose stores differ in their look-up index only: building that anew brings them up to date."""
 APPLICATION_ID: Final = 0x436D4C67
 """``CmLg`` in the file's header, so that ``file audit.db`` can tell it."""
 BUSY_TIMEOUT_MS: Final = 10_000
+CACHE_KIB: Final = 64 * 1024
+"""The writer's page cache: keys of the look-up index are random, and so are the pages that each append touches."""
+WAL_PAGES: Final = 10_000
+"""How far the write-ahead log grows (40 MB) before it is folded into the file: pages written often go there once."""
 
 _REQUIRED = ("event_id", "time", "type", "tenant", "attempt")
-_LOOKED_UP = ("attempt", "tenant", "type", "output_sha256", "manifest_sha256", "watermark_payload")
+_LOOKED_UP = ("attempt", "output_sha256", "manifest_sha256", "watermark_payload")  # the others have postings
 _INDEX_DEFINITIONS = ", ".join(f"{name} TEXT{' NOT NULL' if name in _REQUIRED else ''}" for name in INDEX_COLUMNS)
 
 # A partial index over a column that is never null would not be used: SQLite drops the condition as always true.
@@ -27,6 +34,14 @@ _INDICES = "".join(
     for name in _LOOKED_UP
 )
 
+INDEX_TABLES: Final = ("event_index", "posting")
+INDEX_SCHEMA: Final = f"""
+CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, {_INDEX_DEFINITIONS}, UNIQUE (event_id)) STRICT;
+{_INDICES}
+{POSTING_TABLE}
+"""
+"""What is derived from the entries, and can be made anew from them."""
+
 SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
@@ -34,9 +49,7 @@ CREATE TABLE tile (level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NOT
 CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL,
                    note TEXT NOT NULL) STRICT;
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
-CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, {_INDEX_DEFINITIONS}, UNIQUE (event_id)) STRICT;
-{_INDICES}
-CREATE TABLE blob (event_id TEXT NOT NULL, field TEXT NOT NULL, ciphertext BLOB NOT NULL,
+{INDEX_SCHEMA}CREATE TABLE blob (event_id TEXT NOT NULL, field TEXT NOT NULL, ciphertext BLOB NOT NULL,
                    PRIMARY KEY (event_id, field)) STRICT;
 CREATE TABLE secret (key_id TEXT PRIMARY KEY, master_id TEXT NOT NULL, wrapped_dek BLOB NOT NULL) STRICT;
 CREATE TABLE pending (attempt TEXT PRIMARY KEY, tenant TEXT NOT NULL, time TEXT NOT NULL,
@@ -60,6 +73,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
     with reported(path):
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the platters
         connection.execute("PRAGMA secure_delete = ON")  # a deleted data key must not linger in free pages
     return connection

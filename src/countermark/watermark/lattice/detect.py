@@ -1,9 +1,8 @@
 """Finding the mark: the cheap hypotheses first, each one ended by a tag that verifies or does not.
 
-1. *direct*: the picture as it is, perhaps shrunk; nothing to synchronise.
-2. *still*: neither turned nor cropped at an odd scale, but shifted, flipped or turned by quarters.
-3. *moved*: the tones give scale, rotation and aspect.
-4. *projected*: the tones are strong but nothing locks; a perspective is estimated.
+1. *still*: the picture as it is, perhaps shrunk, flipped or turned by quarters.
+2. *moved*: the tones give scale, rotation and aspect.
+3. *projected*: the tones are strong but nothing locks; a perspective is estimated.
 
 Scores decide only where to spend time. Presence is decided by the tag alone, and every comparison is counted: see
 :mod:`countermark.watermark.payload` for the bound that follows.
@@ -12,38 +11,40 @@ Scores decide only where to spend time. Presence is decided by the tag alone, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from countermark.watermark.lattice import canonical, keystream, perspective, polar
-from countermark.watermark.lattice.read import Reading, code_llrs, cut, place, read
-from countermark.watermark.lattice.shift import find_lock
+from countermark.watermark.lattice.read import Reading, code_llrs, cut, place, read, translation
+from countermark.watermark.lattice.shift import Correlation, Lock
 from countermark.watermark.lattice.spectrum import Spectrum, spectrum_of
 from countermark.watermark.lattice.synchronise import refine, shortlist
 from countermark.watermark.lattice.tile import keyed_tile
-from countermark.watermark.payload import MESSAGE_BITS, TAG_BITS, Payload, derive_key, tag_verifies
+from countermark.watermark.payload import EPOCH_BITS, MESSAGE_BITS, TAG_BITS, Payload, derive_key, tag_verifies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from countermark.watermark.lattice.parameters import Parameters
 
-DIRECT_PILOTS = 2.5
-"""Pilot score from which an unmoved picture is decoded."""
-LOCK_MIN = 4.2
-"""Tone lock from which a hypothesis is decoded."""
-TONES_PERSPECTIVE = 6.0
+PLACEMENTS = 2
+"""Placements of an unmoved picture that are read."""
+PLACED_MIN = 3.2
+"""Lock from which one of the 64 placements of an unmoved picture is read."""
+LOCK_MIN = 4.5
+"""Lock from which the best of all orientations and shifts is read."""
+PILOTS_MIN = 1.5
+"""Pilot score from which a reading is decoded."""
+TONES_PERSPECTIVE = 6.8
 """Tone score from which a perspective is estimated."""
 SMALL_PLANE_REACH = 2.2
 """Pictures up to this multiple of the small side may be enlarged copies of small ones."""
 
-TRACE_TONES = 6.0
-TRACE_PILOTS = 4.0
-"""Scores that, together, are a trace of the mark though no tag verifies. None of 1,689 unmarked pictures (photographs
-cropped, turned, scaled and compressed; texts, noise and periodic textures) under eight keys had both."""
+TRACE_LOCK = 7.0
+"""Lock that is a trace of the mark though no tag verifies."""
 
 
 class Examination:
@@ -91,16 +92,16 @@ class Found:
     Attributes:
         payload: what the mark says.
         epoch: the epoch of the key that found it.
-        hypothesis: 3×3 map from tile coordinates to the plane.
-        offset: (row, column) of the super-tile at the origin of tile coordinates, in tiles.
+        key: that key.
+        hypothesis: 3×3 map from pattern coordinates (modulo the period) to the plane.
         side: geometric-mean side of the plane.
         stage: which step of the search found it.
     """
 
     payload: Payload
     epoch: int
+    key: bytes = field(repr=False)
     hypothesis: NDArray[np.float64]
-    offset: tuple[int, int]
     side: int
     stage: str
 
@@ -110,17 +111,21 @@ class Outcome:
     """What a search brought.
 
     Attributes:
-        found: the mark, if its tag verified.
+        found: the marks whose tags verified under one key, the clearest first; a picture that was marked twice
+            and never moved in between shows both.
         comparisons: tags compared, over all keys and hypotheses.
-        traced: tones and pilots stood out under one key, though no tag verified.
-        tones, pilots: the strongest scores seen.
+        tones, lock: the strongest scores seen.
     """
 
-    found: Found | None
+    found: tuple[Found, ...]
     comparisons: int
-    traced: bool
     tones: float
-    pilots: float
+    lock: float
+
+    @property
+    def traced(self) -> bool:
+        """Pilots and tones stood out, though no tag verified."""
+        return not self.found and self.lock >= TRACE_LOCK
 
 
 class KeySearch:
@@ -131,34 +136,22 @@ class KeySearch:
         self._key = key
         self._epoch = epoch
         self._tag_key = derive_key(key, keystream.label("tag"))
+        self._header = Payload(0, epoch % (1 << EPOCH_BITS)).header_bits()
         self._tile = keyed_tile(key, examination.parameters)
         self._best_matrix: NDArray[np.float64] | None = None
         self.comparisons = 0
         self.tones = 0.0
-        self.pilots = 0.0
+        self.lock = 0.0
 
-    def direct(self) -> Found | None:
-        """Read the picture as it is."""
-        for side in self._examination.sides:
-            cutting = cut(self._examination.plane(side), np.eye(3), self._tile.parameters.tile)
-            if cutting is None:
-                continue
-            reading = read(cutting, self._tile, fixed=True)
-            if reading.score >= DIRECT_PILOTS:
-                word = self._decode(reading)
-                if word is not None:
-                    return self._found(word, np.eye(3), reading.offset, side, "direct")
-        return None
-
-    def still(self) -> Found | None:
-        """Try shifts, flips and quarter turns at the picture's own scale."""
+    def still(self) -> list[Found]:
+        """Try the picture's own scale: shifts, flips and quarter turns."""
         for side in self._examination.sides:
             found = self._try(np.eye(3), side, "still")
             if found:
                 return found
-        return None
+        return []
 
-    def moved(self) -> Found | None:
+    def moved(self) -> list[Found]:
         """Search scale, rotation and aspect by the tones."""
         examination = self._examination
         matrices = shortlist(examination.spectrum, self._key, examination.parameters)
@@ -169,48 +162,58 @@ class KeySearch:
             found = self._try(_homogeneous(matrices[index]), examination.full_side, "moved")
             if found:
                 return found
-        return None
+        return []
 
-    def projected(self) -> Found | None:
+    def projected(self) -> list[Found]:
         """Estimate a perspective, where there are tones to estimate it from."""
         if self._best_matrix is None or self.tones < TONES_PERSPECTIVE:
-            return None
+            return []
         side = self._examination.full_side
         plane = self._examination.plane(side)
         estimate = perspective.from_windows(plane, self._tile, self._best_matrix)
-        return None if estimate is None else self._try(estimate, side, "projected")
+        return [] if estimate is None else self._try(estimate, side, "projected")
 
-    def _try(self, hypothesis: NDArray[np.float64], side: int, stage: str) -> Found | None:
-        """Lock on to the tones under a hypothesis, then read and decode."""
-        plane, tile_side = self._examination.plane(side), self._tile.parameters.tile
-        cutting = cut(plane, hypothesis, tile_side)
+    def _try(self, hypothesis: NDArray[np.float64], side: int, stage: str) -> list[Found]:
+        """Lock on to pilots and tones under a hypothesis, then read and decode."""
+        plane, parameters = self._examination.plane(side), self._examination.parameters
+        cutting = cut(plane, hypothesis, parameters.tile)
+        if cutting is None:
+            return []
+        correlation = Correlation(cutting.folded(parameters.super_tile), self._key, parameters)
+        placed = correlation.placed(PLACEMENTS) if stage == "still" else []
+        locks = [lock for lock in placed if lock.score >= PLACED_MIN]
+        found = [self._read(hypothesis @ lock.local, lock, side, stage) for lock in locks]
+        best = correlation.best()
+        if not any(found) and best.score >= LOCK_MIN:
+            found = [self._read(hypothesis @ best.local, best, side, stage)]
+        distinct = {mark.payload.record_id: mark for mark in found[::-1] if mark is not None}
+        return list(distinct.values())[::-1]
+
+    def _read(self, located: NDArray[np.float64], lock: Lock, side: int, stage: str) -> Found | None:
+        """Read and decode a located pattern."""
+        self.lock = max(self.lock, lock.score)
+        plane, parameters = self._examination.plane(side), self._examination.parameters
+        cutting = cut(plane, located, parameters.tile)
         if cutting is None:
             return None
-        lock = find_lock(cutting.folded(), self._tile)
-        located = hypothesis @ lock.local
-        relocated = cut(plane, located, tile_side) if lock.score >= LOCK_MIN else None
-        if relocated is None:
-            return None
-        reading = read(relocated, self._tile)
+        reading = read(cutting, self._tile)
         word = self._decode(reading)
         if word is None:
             return None
-        codeword = polar.encode(word, self._tile.parameters.code_length)
-        return self._found(word, located, place(relocated, self._tile, codeword, reading.values), side, stage)
+        codeword = polar.encode(word, parameters.code_length)
+        row, column = place(cutting, self._tile, codeword, reading.values)
+        placed = located @ translation(-column * parameters.tile, -row * parameters.tile)
+        return Found(Payload.from_bits(word[:MESSAGE_BITS]), self._epoch, self._key, placed, side, stage)
 
     def _decode(self, reading: Reading) -> NDArray[np.uint8] | None:
         """Decode a reading; the first path whose tag verifies is the word: message and tag."""
-        self.pilots = max(self.pilots, reading.score)
+        if reading.score < PILOTS_MIN:
+            return None
         llrs = code_llrs(reading.values, self._tile)
-        words = polar.decode(llrs, MESSAGE_BITS + TAG_BITS, self._tile.parameters.list_size)
+        count, paths = MESSAGE_BITS + TAG_BITS, self._tile.parameters.list_size
+        words = polar.decode(llrs, count, paths, self._header)
         self.comparisons += len(words)
         return next((word for word in words if tag_verifies(self._tag_key, word)), None)
-
-    def _found(
-        self, word: NDArray[np.uint8], hypothesis: NDArray[np.float64], offset: tuple[int, int], side: int, stage: str
-    ) -> Found:
-        payload = Payload.from_bits(word[:MESSAGE_BITS])
-        return Found(payload, self._epoch, hypothesis, offset, side, stage)
 
 
 def _homogeneous(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -219,8 +222,7 @@ def _homogeneous(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return hypothesis
 
 
-_STAGES: tuple[Callable[[KeySearch], Found | None], ...] = (
-    KeySearch.direct,
+_STAGES: tuple[Callable[[KeySearch], list[Found]], ...] = (
     KeySearch.still,
     KeySearch.moved,
     KeySearch.projected,
@@ -230,11 +232,10 @@ _STAGES: tuple[Callable[[KeySearch], Found | None], ...] = (
 def detect(examination: Examination, keys: Mapping[int, bytes]) -> Outcome:
     """Search a picture for the mark of any of the keys (by epoch), newest first; cheap stages first for all keys."""
     searches = [KeySearch(examination, keys[epoch], epoch) for epoch in sorted(keys, reverse=True)]
-    found = next(filter(None, (stage(search) for stage in _STAGES for search in searches)), None)
+    found = next(filter(None, (stage(search) for stage in _STAGES for search in searches)), [])
     return Outcome(
-        found=found,
+        found=tuple(found),
         comparisons=sum(search.comparisons for search in searches),
-        traced=any(search.tones >= TRACE_TONES and search.pilots >= TRACE_PILOTS for search in searches),
         tones=max(search.tones for search in searches),
-        pilots=max(search.pilots for search in searches),
+        lock=max(search.lock for search in searches),
     )

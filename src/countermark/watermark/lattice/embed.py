@@ -17,9 +17,9 @@ import numpy as np
 from countermark.errors import WatermarkFailed
 from countermark.watermark.lattice import canonical
 from countermark.watermark.lattice.canonical import geometric_side
-from countermark.watermark.lattice.mask import perceptual_mask
-from countermark.watermark.lattice.read import cut, read
-from countermark.watermark.lattice.tile import BANDS
+from countermark.watermark.lattice.mask import perceptual_mask, similarity_to_sum
+from countermark.watermark.lattice.read import cut, read, translation
+from countermark.watermark.lattice.tile import BANDS, lay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,47 +34,73 @@ _SCALING_ROUNDS = 8
 _STRIP_ROWS = 64
 
 
-def embed(pixels: NDArray[np.uint8], tile: KeyedTile, codeword: NDArray[np.uint8], psnr: float) -> NDArray[np.uint8]:
+def embed(
+    pixels: NDArray[np.uint8],
+    tile: KeyedTile,
+    codeword: NDArray[np.uint8],
+    placement: tuple[int, int],
+    psnr: float,
+) -> NDArray[np.uint8]:
     """A copy of the picture with the codeword in it, at ``psnr`` decibels over the three colours.
+
+    Args:
+        pixels: RGB, uint8, H×W×3.
+        tile: the key's waveform.
+        codeword: the coded bits.
+        placement: where in the pattern (row, column) the first canonical pixel lies.
+        psnr: the strength.
 
     Raises:
         WatermarkFailed: the picture leaves no room for so strong a change.
     """
     height, width = pixels.shape[:2]
     luma = canonical.luma_plane(pixels, canonical.native_side(height, width, tile.parameters))
-    mask = perceptual_mask(luma, tile.parameters)
     error = _PEAK**2 / 10 ** (psnr / 10)
-
     waveform = tile.waveform(codeword)
-    pattern = _shape(tile, waveform, mask, error)
-    if geometric_side(height, width) < geometric_side(*mask.shape):
+    mask, pattern = _choose_mask(pixels, luma, lay(tile.pattern(waveform), placement, *luma.shape), tile, error)
+    if geometric_side(height, width) < geometric_side(*luma.shape):
         # A picture smaller than its plane cannot hold the finest detail: measure what comes back.
-        pattern = _resize(_resize(pattern, height, width), *mask.shape)
-    waveform = waveform * _rebalance(luma, pattern, tile, waveform)
-    return _add(pixels, _resize(_shape(tile, waveform, mask, error), height, width), error)
+        pattern = _resize(_resize(pattern, height, width), *luma.shape)
+    waveform = waveform * _rebalance(luma, pattern, tile, waveform, placement)
+    pattern = _shape(lay(tile.pattern(waveform), placement, *luma.shape), mask, error)
+    return _add(pixels, _resize(pattern, height, width), error)
+
+
+def _choose_mask(
+    pixels: NDArray[np.uint8], luma: NDArray[np.float32], pattern: NDArray[np.float32], tile: KeyedTile, error: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The most robust mask under which the picture keeps its structure, and the pattern under it."""
+    for shape in tile.parameters.masks:
+        mask = perceptual_mask(luma, tile.parameters, shape)
+        shaped = _shape(pattern, mask, error)
+        if similarity_to_sum(pixels, _resize(shaped, *pixels.shape[:2])) >= tile.parameters.similarity_min:
+            break
+    return mask, shaped
 
 
 def _resize(pattern: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(pattern, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _shape(
-    tile: KeyedTile, waveform: NDArray[np.float64], mask: NDArray[np.float32], error: float
-) -> NDArray[np.float32]:
-    """The mark on the canonical plane, with the mean squared ``error``."""
-    pattern = tile.plane(waveform, *mask.shape) * mask
-    return pattern * np.float32(np.sqrt(error / np.mean(pattern * pattern)))
+def _shape(pattern: NDArray[np.float32], mask: NDArray[np.float32], error: float) -> NDArray[np.float32]:
+    """A pattern under the mask, with the mean squared ``error``."""
+    shaped = pattern * mask
+    return shaped * np.float32(np.sqrt(error / np.mean(shaped * shaped)))
 
 
 def _rebalance(
-    luma: NDArray[np.float32], pattern: NDArray[np.float32], tile: KeyedTile, waveform: NDArray[np.float64]
+    luma: NDArray[np.float32],
+    pattern: NDArray[np.float32],
+    tile: KeyedTile,
+    waveform: NDArray[np.float64],
+    placement: tuple[int, int],
 ) -> NDArray[np.float64]:
     """A gain for each dimension that gives more energy to what the picture opposes.
 
     For every coded bit, the picture's own contribution to its decision statistic is compared with the mark's, both
     measured as the detector will.
     """
-    host, marked = (_direct_values(plane, tile) for plane in (luma, np.clip(luma + pattern, 0, _PEAK)))
+    host, marked = (_read_placed(plane, tile, placement) for plane in (luma, np.clip(luma + pattern, 0, _PEAK)))
     mark = marked - host
     sign = np.sign(waveform)
     weight = sign * _matched_weights(host, mark * sign, tile)
@@ -86,18 +112,17 @@ def _rebalance(
     support = np.clip(host_bits / np.maximum(mark_bits, 0.1 * mark_bits.mean() + 1e-9), -3, 3)
     gains = np.ones(tile.size)
     gains[tile.data] = np.clip(1 - parameters.rebalancing * support, *parameters.rebalancing_range)[bits]
-    pilots = np.concatenate([np.flatnonzero(tile.is_tone), tile.pilots])
-    pilot_support = host_statistic[pilots].sum() / max(mark_statistic[pilots].sum(), 1e-9)
-    gains[pilots] = np.clip(1 - 0.5 * pilot_support, 0.7, 1.4)
+    pilot_support = host_statistic[tile.pilots].sum() / max(mark_statistic[tile.pilots].sum(), 1e-9)
+    gains[tile.pilots] = np.clip(1 - 0.5 * pilot_support, 0.7, 1.4)
     return gains
 
 
-def _direct_values(luma: NDArray[np.float32], tile: KeyedTile) -> NDArray[np.float64]:
+def _read_placed(luma: NDArray[np.float32], tile: KeyedTile, placement: tuple[int, int]) -> NDArray[np.float64]:
     """What a detector reads from an unmoved canonical plane."""
-    cutting = cut(canonical.channel(luma), np.eye(3), tile.parameters.tile)
+    cutting = cut(canonical.channel(luma), translation(-placement[1], -placement[0]), tile.parameters.tile)
     if cutting is None:
         raise WatermarkFailed("The image is too long and narrow to carry the mark.")
-    return read(cutting, tile, fixed=True).values
+    return read(cutting, tile).values
 
 
 def _matched_weights(host: NDArray[np.float64], matched: NDArray[np.float64], tile: KeyedTile) -> NDArray[np.float64]:

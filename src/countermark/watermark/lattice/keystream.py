@@ -26,16 +26,17 @@ def label(purpose: str) -> bytes:
     return DOMAIN + purpose.encode()
 
 
-def _words(key: bytes, purpose: str, count: int) -> NDArray[np.uint64]:
+def words(key: bytes, purpose: str, count: int) -> NDArray[np.uint64]:
+    """``count`` keyed words, uniform over 64 bits."""
     stream = hashlib.shake_256(derive_key(key, label(purpose))).digest(8 * count)
     return np.frombuffer(stream, dtype="<u8").astype(np.uint64)
 
 
 def permutation(key: bytes, purpose: str, count: int) -> NDArray[np.intp]:
     """A keyed permutation of ``count`` items: the order of as many 64-bit words (ties are as good as impossible)."""
-    return np.argsort(_words(key, purpose, count), kind="stable")
+    return np.argsort(words(key, purpose, count), kind="stable")
 
 
 def signs(key: bytes, purpose: str, count: int) -> NDArray[np.float64]:
     """``count`` keyed signs, each -1.0 or 1.0."""
-    return 1.0 - 2.0 * (_words(key, purpose, count) >> np.uint64(63)).astype(np.float64)
+    return 1.0 - 2.0 * (words(key, purpose, count) >> np.uint64(63)).astype(np.float64)

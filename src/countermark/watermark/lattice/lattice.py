@@ -85,7 +85,8 @@ class Lattice:
         payload = Payload(check_record_id(record_id), self._epoch % (1 << EPOCH_BITS))
         word = append_tag(derive_key(self._key, keystream.label("tag")), payload.to_bits())
         codeword = polar.encode(word, V1.code_length)
-        return embed(pixels, keyed_tile(self._key, V1), codeword, self._psnr)
+        tile = keyed_tile(self._key, V1)
+        return embed(pixels, tile, codeword, tile.placement(record_id), self._psnr)
 
     def detect(self, pixels: NDArray[np.uint8]) -> WatermarkDetection:
         """What ``pixels`` carry under any of the keys, newest first.
@@ -104,20 +105,23 @@ class Lattice:
         return self._report(detect(examination, self._keys), examination)
 
     def _report(self, outcome: Outcome, examination: Examination) -> WatermarkDetection:
-        found = outcome.found
-        if found is None:
-            trace = "Tones and pilots of the mark stand out, but its payload does not decode."
-            return WatermarkDetection(
-                state=WatermarkState.INCONCLUSIVE if outcome.traced else WatermarkState.ABSENT,
+        marks = [
+            WatermarkDetection(
+                state=WatermarkState.DETECTED,
                 algorithm=self.algorithm,
-                note=trace if outcome.traced else "",
+                record_id=found.payload.record_id,
+                version=found.payload.version,
+                epoch=found.epoch,
+                false_positive_probability=false_positive_bound(outcome.comparisons),
+                transform=transform_of(found, examination),
             )
+            for found in outcome.found
+        ]
+        if marks:
+            return marks[0].model_copy(update={"further": tuple(marks[1:])})
+        trace = "Tones and pilots of the mark stand out, but its payload does not decode."
         return WatermarkDetection(
-            state=WatermarkState.DETECTED,
+            state=WatermarkState.INCONCLUSIVE if outcome.traced else WatermarkState.ABSENT,
             algorithm=self.algorithm,
-            record_id=found.payload.record_id,
-            version=found.payload.version,
-            epoch=found.epoch,
-            false_positive_probability=false_positive_bound(outcome.comparisons),
-            transform=transform_of(found, examination),
+            note=trace if outcome.traced else "",
         )

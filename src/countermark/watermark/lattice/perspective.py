@@ -48,7 +48,7 @@ def from_windows(
     def score(terms: NDArray[np.float64]) -> NDArray[np.float64]:
         total = np.zeros(len(terms))
         for spectrum, middle in windows:
-            total += tone_scores(spectrum, _jacobians(terms, middle - centre), tile.tones, tile.parameters.tile)
+            total += tone_scores(spectrum, _jacobians(terms, middle - centre), tile.tones, tile.parameters.period)
         return total
 
     generator = np.random.default_rng(0)  # its own, so that equal input gives equal output

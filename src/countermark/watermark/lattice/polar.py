@@ -26,19 +26,22 @@ MAX_LLR = 60.0
 
 
 @lru_cache(maxsize=16)
-def information_set(length: int, count: int) -> NDArray[np.intp]:
-    """The ``count`` most reliable of ``length`` positions, ascending, by polarization weight Σ b_j β^j."""
+def information_positions(length: int, count: int) -> NDArray[np.intp]:
+    """The ``count`` most reliable of ``length`` positions, the least reliable first, by polarization weight Σ b_j β^j.
+
+    Bits that a decoder knows in advance belong at the front of a word, where they cost least.
+    """
     index = np.arange(length)
     weight = np.zeros(length)
     for j in range(length.bit_length() - 1):
         weight += ((index >> j) & 1) * 2.0 ** (j / 4)
-    return np.sort(np.argsort(weight, kind="stable")[-count:])
+    return np.argsort(weight, kind="stable")[-count:]
 
 
 def encode(bits: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     """The codeword of ``length`` bits that carries ``bits`` on its most reliable positions."""
     word = np.zeros(length, np.uint8)
-    word[information_set(length, len(bits))] = bits
+    word[information_positions(length, len(bits))] = bits
     half = 1
     while half < length:
         pairs = word.reshape(-1, 2, half)
@@ -47,20 +50,28 @@ def encode(bits: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     return word
 
 
-def decode(llrs: NDArray[np.floating], count: int, list_size: int) -> NDArray[np.uint8]:
+def decode(
+    llrs: NDArray[np.floating], count: int, list_size: int, known: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """The information words of the surviving paths, likeliest first.
 
     Args:
         llrs: one LLR for each code bit.
         count: number of information bits.
         list_size: paths that are kept.
+        known: the leading bits of the word, where they are known; only the others are decided.
 
     Returns:
         At most ``list_size`` words, shape (paths, count).
     """
-    decoder = _ListDecoder(len(llrs), count, list_size)
-    decoder.run(np.clip(np.asarray(llrs, np.float64), -MAX_LLR, MAX_LLR))
-    return decoder.words()
+    leading = np.zeros(0, np.uint8) if known is None else known
+    positions = information_positions(len(llrs), count)
+    # The code is linear: without the share of the known bits, the rest is a word whose known bits are zero.
+    share = encode(np.concatenate([leading, np.zeros(count - len(leading), np.uint8)]), len(llrs))
+    decoder = _ListDecoder(len(llrs), positions[len(leading) :], list_size)
+    decoder.run(np.clip(np.asarray(llrs, np.float64), -MAX_LLR, MAX_LLR) * (1.0 - 2.0 * share))
+    words = decoder.words()
+    return np.concatenate([np.tile(leading, (len(words), 1)), words], axis=1)
 
 
 class _ListDecoder:
@@ -71,10 +82,9 @@ class _ListDecoder:
     At this rate that is most of the tree.
     """
 
-    def __init__(self, length: int, count: int, list_size: int) -> None:
-        self._length = length
+    def __init__(self, length: int, information: NDArray[np.intp], list_size: int) -> None:
         self._list_size = list_size
-        self._information = information_set(length, count)
+        self._information = information
         self._is_information = np.zeros(length, bool)
         self._is_information[self._information] = True
         self._before = np.concatenate([[0], np.cumsum(self._is_information)])

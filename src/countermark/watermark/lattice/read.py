@@ -1,22 +1,20 @@
 """From a channel plane and a geometric hypothesis to log-likelihood ratios.
 
-A hypothesis is a 3×3 map from *tile coordinates* (a plane over which the tile repeats) to the channel plane. The
-plane is warped back over whole tiles; each tile's dimensions are read, weighted with the signs of the super-tile at
-one of its 64 offsets, and summed. The pilots tell which offset is right, and how much of the mark each ring of the
-annulus has kept.
+A hypothesis is a 3×3 map from *pattern coordinates* (a plane over which the pattern repeats) to the channel plane. The
+plane is warped back over whole tiles; each tile's dimensions are read, weighted with its signs, and summed. The pilots
+tell how much of the mark each ring of the annulus has kept.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from countermark.watermark.lattice.tile import BANDS, KeyedTile, analyse
+from countermark.watermark.lattice.tile import BANDS, KeyedTile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,23 +25,26 @@ _MAX_AREA = 2400**2
 
 @dataclass(frozen=True)
 class TiledPlane:
-    """A channel plane brought to tile coordinates and cut into whole tiles.
+    """A channel plane brought to pattern coordinates and cut into whole tiles.
 
     Attributes:
         tiles: rows × columns × side × side; zero outside the picture.
-        coverage: for each pixel of the tile, how many tiles show it.
-        area: pixels of the picture that are covered.
         origin: (row, column) of the first tile, in tiles.
     """
 
     tiles: NDArray[np.float32]
-    coverage: NDArray[np.float32]
-    area: float
     origin: tuple[int, int]
 
-    def folded(self) -> NDArray[np.float32]:
-        """The sum of all tiles, scaled so that noise keeps its deviation: what the tones stand out of."""
-        return np.asarray(self.tiles.sum(axis=(0, 1)) / np.sqrt(np.maximum(self.coverage, 1)))
+    def folded(self, super_tile: int) -> NDArray[np.float32]:
+        """The sum of all periods of ``super_tile`` × ``super_tile`` tiles, as one square of pixels."""
+        rows, columns, side, _ = self.tiles.shape
+        top, left = self.origin[0] % super_tile, self.origin[1] % super_tile
+        down, across = -(-(top + rows) // super_tile), -(-(left + columns) // super_tile)
+        period = super_tile * side
+        padded = np.zeros((down * period, across * period), np.float32)
+        window = padded[top * side : (top + rows) * side, left * side : (left + columns) * side]
+        window[:] = self.tiles.transpose(0, 2, 1, 3).reshape(rows * side, columns * side)
+        return np.asarray(padded.reshape(down, period, across, period).sum(axis=(0, 2)))
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,11 @@ class Reading:
 
     Attributes:
         values: one value for each dimension.
-        score: normalised correlation of the pilots, in deviations of one offset (the best of 64).
-        offset: (row, column) of the first super-tile sign, 0..7.
+        score: normalised correlation of the pilots, in deviations.
     """
 
     values: NDArray[np.float64]
     score: float
-    offset: tuple[int, int]
 
 
 def translation(x: float, y: float) -> NDArray[np.float64]:
@@ -67,20 +66,16 @@ def translation(x: float, y: float) -> NDArray[np.float64]:
 
 
 def cut(plane: NDArray[np.float32], hypothesis: NDArray[np.float64], side: int) -> TiledPlane | None:
-    """Warp a plane to tile coordinates, over every tile that it touches; None where the hypothesis is absurd."""
+    """Warp a plane to pattern coordinates, over every tile that it touches; None where the hypothesis is absurd."""
     bounds = _tile_bounds(plane.shape, hypothesis, side)
     if bounds is None:
         return None
     low, size = bounds
     rows, columns = int(size[1]) // side, int(size[0]) // side
     local = hypothesis @ translation(*low)
-    warped = _warp(plane, local, size, cv2.INTER_LINEAR)
-    covered = _warp(np.ones_like(plane), local, size, cv2.INTER_NEAREST)
-    coverage = covered.reshape(rows, side, columns, side).sum(axis=(0, 2))
+    warped = _warp(plane, local, size)
     return TiledPlane(
         tiles=warped.reshape(rows, side, columns, side).transpose(0, 2, 1, 3),
-        coverage=coverage,
-        area=float(coverage.sum()),
         origin=(int(low[1]) // side, int(low[0]) // side),
     )
 
@@ -102,67 +97,54 @@ def _tile_bounds(
     return low, size.astype(np.int64)
 
 
-def _warp(
-    plane: NDArray[np.float32], local: NDArray[np.float64], size: NDArray[np.int64], interpolation: int
-) -> NDArray[np.float32]:
+def _warp(plane: NDArray[np.float32], local: NDArray[np.float64], size: NDArray[np.int64]) -> NDArray[np.float32]:
     extent = (int(size[0]), int(size[1]))
     if np.array_equal(local, np.eye(3)):  # an unmoved picture needs padding only
         padding = (0, extent[1] - plane.shape[0], 0, extent[0] - plane.shape[1])
         return np.asarray(cv2.copyMakeBorder(plane, *padding, cv2.BORDER_CONSTANT, value=0))
-    flags = interpolation | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     if np.allclose(local[2], [0, 0, 1]):
         return np.asarray(cv2.warpAffine(plane, local[:2], extent, flags=flags))
     return np.asarray(cv2.warpPerspective(plane, local, extent, flags=flags))
 
 
-@lru_cache(maxsize=4)
-def _offsets(side: int) -> NDArray[np.intp]:
-    return np.stack(np.divmod(np.arange(side * side), side), axis=1)
-
-
-def read(cutting: TiledPlane, tile: KeyedTile, *, fixed: bool = False) -> Reading:
-    """Sum the tiles' dimensions under the best super-tile offset, or under offset (0, 0) where ``fixed``."""
-    side = cutting.tiles.shape[2]
-    dimensions = analyse(tile, cutting.tiles.reshape(-1, side, side))
-    offsets = np.zeros((1, 2), np.intp) if fixed else _offsets(tile.parameters.super_tile)
-    signs = _signs_under(offsets, cutting, tile)
-
-    noise = np.sqrt(max(cutting.area / side**2, 1))
-    values = signs @ dimensions / noise
-    correlation = values[:, tile.pilots] * (tile.signs * tile.amplitude)[tile.pilots]
-    scores = correlation.sum(axis=1) / np.sqrt((correlation**2).sum(axis=1) + 1e-9)
-    best = int(scores.argmax())
-    return Reading(
-        values=np.where(tile.is_tone, dimensions.sum(axis=0) / noise, values[best]).astype(np.float64),
-        score=float(scores[best]),
-        offset=(int(offsets[best, 0]), int(offsets[best, 1])),
-    )
+def read(cutting: TiledPlane, tile: KeyedTile) -> Reading:
+    """Sum the tiles' dimensions under their signs."""
+    dimensions = _dimensions(cutting, tile)
+    values = np.einsum("rcd,rcd->d", _signs_of(cutting, tile), dimensions)
+    correlation = (values * tile.amplitude)[tile.pilots]
+    score = correlation.sum() / np.sqrt((correlation**2).sum() + 1e-9)
+    return Reading(values.astype(np.float64), float(score))
 
 
 def place(
     cutting: TiledPlane, tile: KeyedTile, codeword: NDArray[np.uint8], values: NDArray[np.float64]
 ) -> tuple[int, int]:
-    """The super-tile offset (row, column) once the codeword is known.
+    """By how many tiles (rows, columns) the pattern has to be moved, once the codeword is known.
 
-    Where most tiles were wiped smooth, the few that remain may suit a wrong offset's signs, and the payload decodes
-    all the same. With the data known, every dimension is a pilot, and the faint tiles have a say too.
+    Where most tiles were wiped smooth, the few that remain may suit a wrong placement's signs, and the payload
+    decodes all the same. With the data known, every dimension is a pilot, and the faint tiles have a say too.
     """
-    side = cutting.tiles.shape[2]
+    modulus = tile.parameters.super_tile
     gain, variance = band_gains(values, tile)
-    weights = (gain / variance)[tile.band] * tile.waveform(codeword) * ~tile.is_tone
-    matched = analyse(tile, cutting.tiles.reshape(-1, side, side)) @ weights
-    offsets = _offsets(tile.parameters.super_tile)
-    best = int((_signs_under(offsets, cutting, tile) @ matched).argmax())
-    return int(offsets[best, 0]), int(offsets[best, 1])
+    weighted = _dimensions(cutting, tile) * ((gain / variance)[tile.band] * tile.waveform(codeword)).astype(np.float32)
+    moves = [(row, column) for row in range(modulus) for column in range(modulus)]
+    return max(moves, key=lambda move: float(np.vdot(_signs_of(cutting, tile, move), weighted)))
 
 
-def _signs_under(offsets: NDArray[np.intp], cutting: TiledPlane, tile: KeyedTile) -> NDArray[np.float32]:
-    """The super-tile's sign of every tile under each offset, offsets × tiles."""
+def _dimensions(cutting: TiledPlane, tile: KeyedTile) -> NDArray[np.float32]:
+    """The dimensions of every tile, rows × columns × size."""
+    rows, columns, side, _ = cutting.tiles.shape
+    return tile.analyse(cutting.tiles.reshape(-1, side, side)).reshape(rows, columns, -1)
+
+
+def _signs_of(cutting: TiledPlane, tile: KeyedTile, move: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+    """The signs of every tile, rows × columns × size, the pattern moved by some tiles."""
     rows, columns = cutting.tiles.shape[:2]
     modulus = tile.parameters.super_tile
-    row = (np.arange(rows) + cutting.origin[0])[None, :, None] + offsets[:, 0, None, None]
-    column = (np.arange(columns) + cutting.origin[1])[None, None, :] + offsets[:, 1, None, None]
-    return np.asarray(tile.super_tile[row % modulus, column % modulus].reshape(len(offsets), -1))
+    row = (np.arange(rows) + cutting.origin[0] + move[0]) % modulus
+    column = (np.arange(columns) + cutting.origin[1] + move[1]) % modulus
+    return tile.signs[row[:, None], column[None]]
 
 
 def band_gains(values: NDArray[np.float64], tile: KeyedTile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -170,7 +152,7 @@ def band_gains(values: NDArray[np.float64], tile: KeyedTile) -> tuple[NDArray[np
     amplitude, band = tile.amplitude, tile.band
     pilot_band = band[tile.pilots]
     pilot_energy = np.bincount(pilot_band, amplitude[tile.pilots] ** 2, BANDS)
-    matched = np.bincount(pilot_band, (values * tile.signs * amplitude)[tile.pilots], BANDS)
+    matched = np.bincount(pilot_band, (values * amplitude)[tile.pilots], BANDS)
     gain = np.clip(gaussian_filter1d(matched / np.maximum(pilot_energy, 1e-9), 0.7, mode="nearest"), 0, None)
     count = np.bincount(band, minlength=BANDS)
     power = np.bincount(band, values**2, BANDS) / count
@@ -181,5 +163,5 @@ def band_gains(values: NDArray[np.float64], tile: KeyedTile) -> tuple[NDArray[np
 def code_llrs(values: NDArray[np.float64], tile: KeyedTile) -> NDArray[np.float64]:
     """The LLR of every coded bit: for y = ±g·a + noise of variance v it is 2·g·a·y / v, summed over its carriers."""
     gain, variance = band_gains(values, tile)
-    llr = 2 * (gain / variance)[tile.band] * tile.amplitude * tile.signs * values
+    llr = 2 * (gain / variance)[tile.band] * tile.amplitude * values
     return np.asarray(np.bincount(tile.coded_bit, llr[tile.data], tile.parameters.code_length), np.float64)

@@ -15,6 +15,7 @@ import numpy as np
 from countermark.watermark.lattice.canonical import canonical_shape, pixels_to_plane
 from countermark.watermark.lattice.parameters import V1
 from countermark.watermark.lattice.read import translation
+from countermark.watermark.lattice.tile import keyed_tile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +32,9 @@ def transform_of(found: Found, examination: Examination) -> tuple[float, ...]:
     parameters = examination.parameters
     height, width = examination.shape
     shape = examination.plane(found.side).shape
-    row, column = found.offset
+    row, column = keyed_tile(found.key, parameters).placement(found.payload.record_id)
     onto_mark = (
-        translation(column * parameters.tile, row * parameters.tile)
+        translation(-column, -row)
         @ np.linalg.inv(found.hypothesis)
         @ pixels_to_plane(height, width, (shape[0], shape[1]))
     )

@@ -1,7 +1,7 @@
 """The power spectrum of a channel plane, where the tones stand as a lattice of peaks.
 
 An affine map of the picture turns and stretches that lattice and nothing else: if the plane shows the tile through
-the 2×2 matrix M, a tone of frequency f (cycles a tile) is at M^-T · f / 64 cycles a pixel.
+the 2×2 matrix M, a tone of frequency f (cycles a period) is at M^-T · f / 512 cycles a pixel.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def _taper(length: int) -> NDArray[np.float32]:
 
 
 def tone_positions(
-    matrices: NDArray[np.floating], tones: NDArray[np.float64], side: int, size: int
+    matrices: NDArray[np.floating], tones: NDArray[np.float64], period: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Column and row (each n × tones) of every tone in a spectrum of ``size``, under each 2×2 matrix (n × 2 × 2)."""
     m = np.asarray(matrices, np.float32)
     a, b, c, d = m[:, 0, 0, None], m[:, 0, 1, None], m[:, 1, 0, None], m[:, 1, 1, None]
-    scale = np.float32(size / side) / (a * d - b * c)
+    scale = np.float32(size / period) / (a * d - b * c)
     u, v = tones.T.astype(np.float32)
     column, row = (d * u - c * v) * scale, (a * v - b * u) * scale
     np.negative(row, out=row, where=column < 0)  # the other half plane is the conjugate of this one
@@ -77,13 +77,13 @@ def tone_positions(
 
 
 def tone_scores(
-    spectrum: Spectrum, matrices: NDArray[np.floating], tones: NDArray[np.float64], side: int
+    spectrum: Spectrum, matrices: NDArray[np.floating], tones: NDArray[np.float64], period: int
 ) -> NDArray[np.float32]:
     """How strongly the tones stand out under each 2×2 matrix (n × 2 × 2), in deviations of noise.
 
     In noise the normalised power is exponential with mean and deviation 1, so the sum over k tones less k, over √k,
     is of unit deviation for one matrix; a search takes the best of very many.
     """
-    column, row = tone_positions(matrices, tones, side, spectrum.size)
+    column, row = tone_positions(matrices, tones, period, spectrum.size)
     found = cv2.remap(spectrum.power, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0)
     return np.asarray((found.sum(axis=1) - len(tones)) / np.sqrt(len(tones)), np.float32)

@@ -29,7 +29,7 @@ _DISTINCT = 0.02
 _STEPS = (0.0035, 0.0025, 0.0016, 0.001, 0.0006)
 """Deviation of the local search in each round, in matrix entries (0.001 is half a pixel over 512)."""
 _TRIALS = 128
-_KEPT = 6
+_KEPT = 4
 """Hypotheses that survive the first two rounds, the unmoved one among them."""
 
 
@@ -58,7 +58,7 @@ def _similarities(scales: NDArray[np.float64], angles: NDArray[np.float64]) -> N
 @lru_cache(maxsize=16)
 def _grid_indices(key: bytes, parameters: Parameters, size: int) -> NDArray[np.int32]:
     """Flat indices into a spectrum of each tone (rows) under each matrix of the grid (columns)."""
-    column, row = tone_positions(_grid()[0], keyed_tile(key, parameters).tones, parameters.tile, size)
+    column, row = tone_positions(_grid()[0], keyed_tile(key, parameters).tones, parameters.period, size)
     column, row = np.rint(column, out=column).clip(0, size // 2), np.rint(row, out=row).clip(0, size - 1)
     indices = row.astype(np.int32) * (size // 2 + 1) + column.astype(np.int32)
     return np.ascontiguousarray(indices.T)
@@ -106,12 +106,12 @@ def refine(
         The survivors and their tone scores, in no order but that the first stays first.
     """
     generator = np.random.default_rng(0)  # its own, so that equal input gives equal output
-    side = tile.parameters.tile
-    best = tone_scores(spectrum, matrices, tile.tones, side)
+    period = tile.parameters.period
+    best = tone_scores(spectrum, matrices, tile.tones, period)
     for step, deviation in enumerate(_STEPS):
         noise = generator.standard_normal((len(matrices), _TRIALS, 2, 2), np.float32)
         trials = matrices[:, None] + deviation * noise
-        scores = tone_scores(spectrum, trials.reshape(-1, 2, 2), tile.tones, side).reshape(len(matrices), _TRIALS)
+        scores = tone_scores(spectrum, trials.reshape(-1, 2, 2), tile.tones, period).reshape(len(matrices), _TRIALS)
         winner = scores.argmax(axis=1)
         better = np.flatnonzero(scores.max(axis=1) > best)
         matrices = matrices.copy()

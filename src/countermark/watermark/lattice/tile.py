@@ -1,26 +1,30 @@
-r"""The keyed tile: the secret waveform of one key.
+r"""The keyed waveform: what one key writes, before a picture shapes it.
 
-The mark is a tile of 64×64 canonical pixels that repeats over the picture. It is built in the tile's own discrete
-Fourier transform, so that each coefficient is a *dimension* of the channel: real and imaginary part of every
-frequency of an annulus are a pair of dimensions, each with its own amplitude and keyed sign (spread spectrum:
-Cox, Kilian, Leighton and Shamoon, "Secure spread spectrum watermarking for multimedia", IEEE Trans. Image Processing
-6(12), 1997). Three kinds of dimensions share the annulus:
+The mark is a pattern of 512×512 canonical pixels that repeats over the picture. Most of it are *tiles* of 64×64
+pixels, built in the tile's own discrete Fourier transform, so that each coefficient is a *dimension* of the channel:
+real and imaginary part of every frequency of an annulus are a pair of dimensions. All 8×8 tiles carry the same
+dimensions, each time under other keyed signs (spread spectrum: Cox, Kilian, Leighton and Shamoon, "Secure spread
+spectrum watermarking for multimedia", IEEE Trans. Image Processing 6(12), 1997). Two kinds of dimensions share the
+annulus:
 
-* **tones** are strong and the same in every tile: peaks in the spectrum of the whole picture, whose lattice gives
-  away scale, rotation and aspect (a template in the Fourier domain: Pereira and Pun, "Robust template matching for
-  affine resistant image watermarks", IEEE Trans. Image Processing 9(6), 2000), and whose phases give the shift.
-  Their set is closed under quarter turns and flips, so that a search over ±45° covers every orientation;
-* **pilots** carry known signs, and measure what is left of the mark at each radius;
+* **pilots** carry known signs: they give the shift, and measure what is left of the mark at each radius;
 * **data** carry the coded bits.
 
-All but the tones are multiplied, tile by tile, with a keyed **super-tile** of 8×8 signs. Folding or averaging tiles
-therefore cancels them: neither the average of one picture's tiles nor that of many pictures reveals the waveform.
+To the whole pattern are added **tones**: peaks in the spectrum of the picture, whose lattice gives away scale,
+rotation and aspect (a template in the Fourier domain: Pereira and Pun, "Robust template matching for affine resistant
+image watermarks", IEEE Trans. Image Processing 9(6), 2000). Their set is closed under quarter turns and flips, so that
+a search over ±45° covers every orientation; their phases, with the pilots, give the shift.
+
+What an attacker could average, cancels. Tiles of one picture: no two have the same signs, and no tone repeats from
+tile to tile. Pictures of one key: each record places the pattern elsewhere (:meth:`KeyedTile.placement`). Who aligns
+many pictures of one key first, by what they share, still learns pilots and tones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,98 +45,133 @@ class KeyedTile:
     """One key's waveform. A *dimension vector* has one real value for each dimension.
 
     Attributes:
+        key: the secret that it was drawn from.
         parameters: the constants it was built with.
         rows, columns: where each frequency (a pair of dimensions) lies in the tile's DFT; columns are never negative
             frequencies, so that a real transform holds all of them.
         amplitude: amplitude of each dimension.
-        signs: keyed sign of each dimension.
+        signs: keyed sign of each dimension in each tile, 8 × 8 × size.
         band: ring of each dimension, 0 to BANDS - 1.
-        is_tone: which dimensions belong to tones.
         pilots: indices of the pilot dimensions.
         data: indices of the data dimensions.
-        coded_bit: for each of ``data``, which coded bit it carries.
-        super_tile: 8×8 signs.
-        tones: frequencies (u, v) of the tones, cycles a tile.
-        tone_template: conjugate DFT of the tile that holds the tones only, for correlation.
+        coded_bit: for each of ``data``, which coded bit it carries; the last coded bits find no dimension (the code is
+            punctured by them).
+        tones: frequencies (u, v) of the tones, cycles a period (512 canonical pixels).
+        tone_plane: 512×512 pixels of all tones, of unit deviation.
     """
 
+    key: bytes
     parameters: Parameters
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
     amplitude: NDArray[np.float64]
-    signs: NDArray[np.float64]
+    signs: NDArray[np.float32]
     band: NDArray[np.intp]
-    is_tone: NDArray[np.bool_]
     pilots: NDArray[np.intp]
     data: NDArray[np.intp]
     coded_bit: NDArray[np.intp]
-    super_tile: NDArray[np.float32]
     tones: NDArray[np.float64]
-    tone_template: NDArray[np.complex64]
+    tone_plane: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"KeyedTile({self.size} dimensions, {len(self.tones)} tones)"
 
     @property
     def size(self) -> int:
         """The number of dimensions."""
-        return len(self.signs)
+        return len(self.amplitude)
+
+    def placement(self, record_id: int) -> tuple[int, int]:
+        """Where in the pattern (row, column, in canonical pixels) the first pixel of a record's picture lies."""
+        step = self.parameters.placement_step
+        words = keystream.words(self.key, f"placement/{record_id}", 2)
+        row, column = (int(word) % (self.parameters.period // step) * step for word in words)
+        return row, column
 
     def waveform(self, codeword: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The dimension vector that carries a codeword (bit 0 keeps the sign, bit 1 turns it)."""
-        vector = self.signs * self.amplitude
+        vector = self.amplitude.copy()
         vector[self.data] *= 1.0 - 2.0 * codeword[self.coded_bit]
         return vector
 
-    def plane(self, vector: NDArray[np.float64], height: int, width: int) -> NDArray[np.float32]:
-        """A dimension vector laid over a canonical plane: tiled, signed by the super-tile, of unit deviation."""
+    def pilot_vector(self) -> NDArray[np.float64]:
+        """The dimension vector of the pilots alone."""
+        vector = np.zeros(self.size)
+        vector[self.pilots] = self.amplitude[self.pilots]
+        return vector
+
+    def pattern(self, vector: NDArray[np.float64]) -> NDArray[np.float32]:
+        """One period (512×512): the tiles of a dimension vector, each under its signs, and the tones."""
+        share, period = self.parameters.tone_energy, self.parameters.period
+        deviation = np.sqrt(2 * (self.amplitude**2).sum()) / self.parameters.tile
+        tiles = self.synthesise((self.signs * vector).reshape(-1, self.size))
+        side, across = self.parameters.tile, self.parameters.super_tile
+        plane = tiles.reshape(across, across, side, side).transpose(0, 2, 1, 3).reshape(period, period)
+        return plane + np.float32(deviation * np.sqrt(share / (1 - share))) * self.tone_plane
+
+    def synthesise(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The pixels (n × 64 × 64) of dimension vectors (n × size); inverse of :meth:`analyse` on the annulus."""
         side = self.parameters.tile
-        repeats = (-(-height // side), -(-width // side))
-        constant = synthesise(self, vector * self.is_tone).astype(np.float32)
-        signed = synthesise(self, vector * ~self.is_tone).astype(np.float32)
-        rows, columns = np.ogrid[: repeats[0], : repeats[1]]
-        sign = self.super_tile[rows % self.parameters.super_tile, columns % self.parameters.super_tile]
-        tiles = constant + sign[:, :, None, None] * signed
-        plane = tiles.transpose(0, 2, 1, 3).reshape(repeats[0] * side, repeats[1] * side)[:height, :width]
-        return np.ascontiguousarray(plane / plane.std())
+        pairs = np.asarray(vectors, np.float32).reshape(len(vectors), -1, 2)
+        values = pairs[:, :, 0] + 1j * pairs[:, :, 1]
+        spectrum = np.zeros((len(vectors), side, side // 2 + 1), np.complex64)
+        spectrum[:, self.rows, self.columns] = values
+        # The first column is its own mirror image, of which the annulus holds one half.
+        edge = self.columns == 0
+        spectrum[:, -self.rows[edge] % side, 0] = values[:, edge].conj()
+        return np.asarray(fft.irfft2(spectrum, (side, side)) * side, np.float32)
+
+    def analyse(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The dimension vectors (n × size) of ``tiles`` (n × 64 × 64)."""
+        spectrum = fft.rfft2(tiles)[:, self.rows, self.columns] / np.float32(self.parameters.tile)
+        return np.stack([spectrum.real, spectrum.imag], axis=2).reshape(len(tiles), -1)
 
 
-def synthesise(tile: KeyedTile, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 64×64 pixels of a dimension vector (inverse of :func:`analyse` on the annulus)."""
-    return _synthesise(tile.rows, tile.columns, tile.parameters.tile, vector)
+def lay(pattern: NDArray[np.float32], placement: tuple[int, int], height: int, width: int) -> NDArray[np.float32]:
+    """A pattern repeated over a canonical plane whose first pixel shows it at ``placement`` (row, column)."""
+    period = len(pattern)
+    rows = (np.arange(height) + placement[0]) % period
+    columns = (np.arange(width) + placement[1]) % period
+    return pattern[rows[:, None], columns[None]]
 
 
-def analyse(tile: KeyedTile, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The dimension vectors (n × size) of ``tiles`` (n × 64 × 64)."""
-    spectrum = fft.rfft2(tiles)[:, tile.rows, tile.columns] / np.float32(tile.parameters.tile)
-    return np.stack([spectrum.real, spectrum.imag], axis=2).reshape(len(tiles), -1)
+def _choose_tones(key: bytes, parameters: Parameters) -> NDArray[np.float64]:
+    """Keyed orbits of tones {(u, v), (v, u), (-u, v), (-v, u)}; their negatives are implied by conjugation.
+
+    One orbit a ring, so that no key has all its tones where a picture is strong or where compression cuts. Frequencies
+    are no multiples of the tile's, so that folding a picture by tiles does not gather them.
+    """
+    scale = parameters.super_tile
+    edges = np.linspace(parameters.tone_radius_min, parameters.tone_radius_max, parameters.tone_orbits + 1) * scale
+    limit = int(edges[-1])
+    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(1, limit + 1), np.arange(1, limit + 1)))
+    radius = np.hypot(u, v)
+    usable = (u > v) & (u % scale != 0) & (v % scale != 0)
+    tones: list[tuple[int, int]] = []
+    for ring, (low, high) in enumerate(pairwise(edges)):
+        candidates = np.flatnonzero(usable & (radius >= low) & (radius < high))
+        chosen = candidates[int(keystream.words(key, f"tones/{ring}", 1)[0] % len(candidates))]
+        a, b = int(u[chosen]), int(v[chosen])
+        tones += [(a, b), (b, a), (-a, b), (-b, a)]
+    return np.array(tones, float)
 
 
-def _synthesise(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], side: int, vector: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    pairs = vector.reshape(-1, 2)
-    values = pairs[:, 0] + 1j * pairs[:, 1]
-    spectrum = np.zeros((side, side), complex)
-    spectrum[rows, columns] = values
-    spectrum[-rows % side, -columns % side] = values.conj()
-    return np.asarray(np.fft.ifft2(spectrum).real * side)
-
-
-def _choose_tones(key: bytes, parameters: Parameters) -> set[tuple[int, int]]:
-    """Keyed orbits of tones {(u, v), (v, u), (-u, v), (-v, u)}; their negatives are implied by conjugation."""
-    limit = int(parameters.radius_max)
-    candidates = [
-        (u, v)
-        for u in range(2, limit + 1)
-        for v in range(1, u)
-        if parameters.tone_radius_min <= np.hypot(u, v) <= parameters.radius_max - 0.4
-    ]
-    order = keystream.permutation(key, "tones", len(candidates))
-    chosen = [candidates[index] for index in order[: parameters.tone_orbits]]
-    return {tone for u, v in chosen for tone in ((u, v), (v, u), (-u, v), (-v, u))}
+def _tone_plane(key: bytes, tones: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float32]:
+    period = parameters.period
+    spectrum = np.zeros((period, period), complex)
+    signs = keystream.signs(key, "tone phases", 2 * len(tones)).reshape(-1, 2)
+    # Against the slope of pictures, like every other amplitude.
+    values = np.hypot(*tones.T) ** -parameters.amplitude_slope * (signs[:, 0] + 1j * signs[:, 1])
+    columns, rows = tones.astype(int).T
+    spectrum[rows % period, columns % period] = values
+    spectrum[-rows % period, -columns % period] = values.conj()
+    plane = np.fft.ifft2(spectrum).real
+    return np.asarray(plane / plane.std(), np.float32)
 
 
 @lru_cache(maxsize=32)
 def keyed_tile(key: bytes, parameters: Parameters = V1) -> KeyedTile:
-    """The tile of a key; built once and kept."""
+    """The waveform of a key; built once and kept."""
     side = parameters.tile
     frequency = np.fft.fftfreq(side) * side
     u, v = np.meshgrid(frequency, frequency)
@@ -142,34 +181,23 @@ def keyed_tile(key: bytes, parameters: Parameters = V1) -> KeyedTile:
     rows, columns = np.nonzero(annulus)
     radii = np.repeat(radius[annulus], 2)
 
-    tones = _choose_tones(key, parameters)
-    frequencies = [(int(frequency[column]), int(frequency[row])) for row, column in zip(rows, columns, strict=True)]
-    is_tone = np.repeat([(a, b) in tones or (-a, -b) in tones for a, b in frequencies], 2)
-    carriers = np.flatnonzero(~is_tone)
-    carriers = carriers[keystream.permutation(key, "dimensions", len(carriers))]
-    pilots, data = np.split(carriers, [int(parameters.pilot_share * len(radii))])
-
-    amplitude = radii**-parameters.amplitude_slope
-    energy = amplitude**2
-    ratio = parameters.tone_energy / (1 - parameters.tone_energy)
-    amplitude[is_tone] *= np.sqrt(ratio * energy[~is_tone].sum() / energy[is_tone].sum())
-
-    dimension_signs = keystream.signs(key, "signs", len(radii))
-    template = np.fft.fft2(_synthesise(rows, columns, side, dimension_signs * is_tone)).conj()
+    order = keystream.permutation(key, "dimensions", len(radii))
+    pilots, data = np.split(order, [int(parameters.pilot_share * len(radii))])
     edges = np.linspace(parameters.radius_min, parameters.radius_max, BANDS + 1)[1:-1]
     super_side = parameters.super_tile
+    signs = keystream.signs(key, "signs", super_side**2 * len(radii))
+    tones = _choose_tones(key, parameters)
     return KeyedTile(
+        key=key,
         parameters=parameters,
         rows=rows,
         columns=columns,
-        amplitude=amplitude,
-        signs=dimension_signs,
+        amplitude=radii**-parameters.amplitude_slope,
+        signs=signs.reshape(super_side, super_side, -1).astype(np.float32),
         band=np.digitize(radii, edges),
-        is_tone=is_tone,
         pilots=pilots,
         data=data,
         coded_bit=np.arange(len(data)) % parameters.code_length,
-        super_tile=keystream.signs(key, "super-tile", super_side**2).reshape(super_side, -1).astype(np.float32),
-        tones=np.array(sorted(tones), float),
-        tone_template=template.astype(np.complex64),
+        tones=tones,
+        tone_plane=_tone_plane(key, tones, parameters),
     )

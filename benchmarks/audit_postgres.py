@@ -1,0 +1,171 @@
+"""Durable, signed appends a second to a log in PostgreSQL, by writers in several processes.
+
+``python -m benchmarks.audit_postgres`` starts a server of its own in a temporary folder (never as root) and measures,
+in this order and each ``--repeats`` times: one writer; 24 writers as threads of one process, of four, and as 24
+processes; 24 writers that each take a lock and commit alone, as the peer without an inbox; batches of 1,000 beside a
+plain insert of the same bytes. Medians are printed as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.postgres_server import Server, running
+
+from countermark.audit import AuditLog, NoteSigner
+from countermark.audit.canonical import canonical_bytes, event_document
+from countermark.model import Event
+
+SIGNER = NoteSigner("benchmark.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+SHAPES = {"1 writer": (1, 1), "24 threads": (1, 24), "4 processes of 6": (4, 6), "24 processes": (24, 1)}
+BATCH = 1000
+PADDING = "x" * 1200
+
+
+def event() -> Event:
+    """An event of about 1.6 kB, as long as a released image's."""
+    name = secrets.token_hex(16)
+    fields = {
+        "event_id": name,
+        "type": "generation.released",
+        "time": "2026-11-22T10:00:00.000Z",
+        "source": "benchmark",
+        "nonce": name,
+        "tenant": "t",
+        "attempt": name,
+        "params": {"padding": PADDING},
+    }
+    return Event.model_validate(fields)
+
+
+def writing(append: Callable[[], object], threads: int, seconds: float) -> None:
+    """Append from threads after a line on stdin; print how often, and the median latency in ms."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    until = time.perf_counter() + seconds
+    took: list[float] = []
+
+    def work() -> None:
+        while (began := time.perf_counter()) < until:
+            append()
+            took.append(time.perf_counter() - began)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    print(len(took), statistics.median(took) * 1000, flush=True)
+    sys.stdin.readline()
+
+
+def child(kind: str, url: str, signed: str, threads: int, seconds: float) -> None:
+    """One writing process."""
+    if kind == "log":
+        with AuditLog.open(url, signer=SIGNER, signed=signed) as log:
+            writing(lambda: log.append(event()), threads, seconds)
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        def alone() -> None:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(1)")
+                (last,) = connection.execute("SELECT coalesce(max(seq), -1) FROM plain").fetchall()[0]
+                connection.execute("INSERT INTO plain VALUES (%s, %s)", (last + 1, _body()))
+
+        writing(alone, threads, seconds)
+
+
+def measure(kind: str, url: str, signed: str, shape: tuple[int, int], seconds: float) -> tuple[float, float]:
+    """Appends a second of all processes together, and the median latency in ms."""
+    processes, threads = shape
+    command = [sys.executable, "-m", "benchmarks.audit_postgres", "--child", kind, url, signed, str(threads)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [subprocess.Popen([*command, str(seconds)], **pipes) for _ in range(processes)]  # type: ignore[call-overload]
+    for one in children:
+        one.stdout.readline()
+    for one in children:
+        print("go", file=one.stdin, flush=True)
+    began = time.perf_counter()
+    said = [one.stdout.readline().split() for one in children]
+    took = time.perf_counter() - began
+    for one in children:
+        one.communicate("done\n")
+    return sum(int(count) for count, _ in said) / took, statistics.median(float(latency) for _, latency in said)
+
+
+def batches(url: str, signed: str, seconds: float) -> tuple[float, float]:
+    """Entries a second in batches of 1,000, and rows a second of a plain insert of the same bytes, in turns."""
+    ours, plain = [], []
+    with (
+        AuditLog.open(url, signer=SIGNER, signed=signed) as log,
+        psycopg.connect(url, autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            events = [event() for _ in range(BATCH)]
+            began = time.perf_counter()
+            log.append_many([(one, None) for one in events])
+            ours.append(time.perf_counter() - began)
+            rows = [(number, _body(one)) for number, one in enumerate(events, len(plain) * BATCH)]
+            began = time.perf_counter()
+            with connection.transaction():
+                cursor.executemany("INSERT INTO plain VALUES (%s, %s)", rows)
+            plain.append(time.perf_counter() - began)
+    return BATCH / statistics.median(ours), BATCH / statistics.median(plain)
+
+
+def _body(one: Event | None = None) -> bytes:
+    return canonical_bytes(event_document(one or event()))
+
+
+def _new(server: Server) -> str:
+    url = server.new_database()
+    server.execute("CREATE TABLE plain (seq bigint PRIMARY KEY, body bytea NOT NULL)", url)
+    return url
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        kind, url, signed, threads, seconds = options.child
+        child(kind, url, signed, int(threads), float(seconds))
+        return
+    results: dict[str, list[tuple[float, float]]] = {}
+    with running() as server, tempfile.TemporaryDirectory() as folder:
+        for number in range(options.repeats):
+            signed = str(Path(folder) / f"{number}.db")
+            for name, shape in SHAPES.items():
+                measured = measure("log", _new(server), f"{signed}{name}", shape, options.seconds)
+                results.setdefault(name, []).append(measured)
+            peer = measure("alone", _new(server), signed, (24, 1), options.seconds)
+            results.setdefault("24 processes, a lock and a commit each, unsigned", []).append(peer)
+            results.setdefault("batches of 1,000, and plain inserts", []).append(
+                batches(_new(server), signed, options.seconds)
+            )
+    for name, runs in results.items():
+        first, second = (round(statistics.median(column), 1) for column in zip(*runs, strict=True))
+        unit = "plain_per_s" if "plain" in name else "median_ms"
+        print(json.dumps({"what": name, "per_s": first, unit: second}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""What is done with what the log keeps: viewing protected fields, legal holds, erasure. All of it is recorded.
+
+The event is always durable first: nothing is shown or deleted that the log does not already tell of.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from countermark.audit.erasure import Erasure, ErasurePlan
+from countermark.audit.hold import Hold, Ledger, check_query, read_ledger
+from countermark.audit.privacy import Disclosure
+from countermark.audit.protected import parse_protected
+from countermark.audit.query import Filter
+from countermark.audit.reader import LogReader
+from countermark.audit.scan import checked_entries
+from countermark.audit.verify import Progress
+from countermark.audit.warrant import Warrant, now
+from countermark.errors import AuditError, NotFound, UsageError
+from countermark.model import AccessRecord, ActorRef, Event, EventType, HoldRecord
+
+_PROGRESS_EVERY = 4096
+
+
+class Custodian(LogReader, ABC):
+    """The part of a log that views, holds and erases; whatever appends may be put beneath it."""
+
+    _custody = threading.Lock()
+    """Between looking for holds and erasing, this process places none."""
+
+    @abstractmethod
+    def append_many(self, events: Iterable[tuple[Event, Mapping[str, str] | None]]) -> list[Any]:
+        """Record several events in one commit, in order."""
+
+    @abstractmethod
+    def _require_writer(self) -> object:
+        """What writes; an error where the log is open for reading only."""
+
+    def _record(self, *events: Event) -> tuple[int, ...]:
+        return tuple(appended.index for appended in self.append_many([(event, None) for event in events]))
+
+    def _may_write(self, what: str) -> None:
+        try:
+            self._require_writer()
+        except AuditError as error:
+            raise AuditError(
+                f"The audit log {self.origin} is open for reading only, and {what} is an event that it must record.",
+                remedy="Open the log for writing, or ask a process that has it open.",
+            ) from error
+
+    # --- viewing ----------------------------------------------------------------------------------------------------
+
+    def reveal(self, index: int, field: str, *, reason: str, actor: ActorRef | None = None) -> str:
+        """The plaintext of a protected field, checked against the commitment in the log.
+
+        An ``access`` event is durable before this returns.
+
+        Args:
+            index: the entry.
+            field: ``prompt`` or ``negative_prompt``.
+            reason: why it must be seen; recorded.
+            actor: who sees it.
+
+        Raises:
+            AuditError: the log is open for reading only.
+            NotFound: the entry has no such field, or it was erased.
+            KeyUnavailable: no master key, or another one.
+            AuditStoreDamaged: what is stored is not what the log committed to.
+            UsageError: no reason.
+        """
+        return self.disclose(index, Warrant(reason, actor), fields=(field,))[0].text
+
+    def disclose(
+        self, index: int, warrant: Warrant, *, fields: Collection[str] | None = None
+    ) -> tuple[Disclosure, ...]:
+        """Several protected fields of one entry, all by default; see :meth:`reveal`."""
+        self._may_write("viewing a protected field")
+        event, opened = self._open_fields(index, fields)
+        self._record(access_event(index, event, opened, warrant))
+        return opened
+
+    # --- holding ----------------------------------------------------------------------------------------------------
+
+    def hold(
+        self,
+        warrant: Warrant,
+        *,
+        events: Collection[str] = (),
+        query: Mapping[str, str] | None = None,
+        until: str | None = None,
+    ) -> Hold:
+        """Place a legal hold: what it covers cannot be erased until it is released or ``until`` has passed.
+
+        Args:
+            warrant: why, and by whom.
+            events: ids of events in the log.
+            query: conditions of :data:`~countermark.audit.hold.CONDITIONS`, joined by *and*; later events are covered
+                too. A person's is ``{"actor": pseudonym}``.
+            until: an RFC 3339 time in UTC.
+
+        Raises:
+            UsageError: neither events nor query, or a condition that cannot be judged.
+            NotFound: an event is not in the log.
+        """
+        if not events and not query:
+            raise UsageError("A hold must name events or conditions.", remedy="Name an event, a subject or a query.")
+        check_query(query or {})
+        unknown = [event_id for event_id in events if not self.find(event_id=event_id)]
+        if unknown:
+            raise NotFound(f"The log holds no event {unknown[0]}.")
+        hold_id = secrets.token_hex(16)
+        record = HoldRecord(action="placed", id=hold_id, events=tuple(events), query=dict(query or {}), until=until)
+        event = warrant.event(EventType.HOLD, event_id=hold_id, hold=record)
+        with self._custody:
+            (index,) = self._record(event)
+        return Hold(hold_id, index, event.time, warrant.reason, record.events, record.query, until)
+
+    def release_hold(self, hold_id: str, warrant: Warrant) -> Hold:
+        """End a legal hold; ``hold_id`` may be cut short where it stays unmistakable.
+
+        Raises:
+            NotFound: no hold, or several, of that id.
+            UsageError: it was released before.
+        """
+        found = [hold for hold in self.holds() if hold.id.startswith(hold_id)]
+        if len(found) != 1:
+            raise NotFound(
+                f"The log has {len(found)} holds {hold_id}.", remedy="See them with: countermark log hold list"
+            )
+        if found[0].released_at is not None:
+            raise UsageError(f"Hold {found[0].id} was released by entry {found[0].released_at}.", remedy="Do nothing.")
+        record = HoldRecord(action="released", id=found[0].id)
+        with self._custody:
+            self._record(warrant.event(EventType.HOLD, hold=record))
+        return found[0]
+
+    # --- erasing ----------------------------------------------------------------------------------------------------
+
+    def plan_erasure(
+        self, *, events: Collection[str] = (), subject: str = "", progress: Progress | None = None
+    ) -> ErasurePlan:
+        """What :meth:`erase` would do now. Looks at the entries themselves, so it needs no index and misses nothing.
+
+        Raises:
+            UsageError: neither events nor a subject.
+            NotFound: an event is not in the log.
+            AuditStoreDamaged: an entry was altered: whom it is about, or under which hold, cannot be known.
+        """
+        if not events and not subject:
+            raise UsageError("An erasure must say of what.", remedy="Name an event or a subject.")
+        sought, needle = set(events), orjson.dumps(subject)
+        concerned: list[dict[str, Any]] = []
+        ledger = Ledger()
+        with self._store.snapshot() as reader:
+            size = reader.head().size
+            for index, entry in checked_entries(reader, 0, size):
+                ledger.read(index, entry)
+                document = parse_protected(entry)
+                if document and (document["event_id"] in sought or (subject and needle in entry)):
+                    concerned.append(document)
+                if progress and index % _PROGRESS_EVERY == 0:
+                    progress(index, size)
+        plan = ErasurePlan(as_of=size)
+        holds = ledger.active(now())
+        for document in concerned:
+            if document["event_id"] not in sought and (document.get("actor") or {}).get("pseudonym") != subject:
+                continue
+            sought.discard(document["event_id"])
+            if document["event_id"] in ledger.erased:
+                plan.already += 1
+            else:
+                plan.judge(document, holds)
+        for event_id in sorted(sought):
+            if not self.find(event_id=event_id):
+                raise NotFound(f"The log holds no event {event_id}.")
+        return plan
+
+    def erase(
+        self,
+        warrant: Warrant,
+        *,
+        events: Collection[str] = (),
+        subject: str = "",
+        progress: Progress | None = None,
+    ) -> Erasure:
+        """Make the protected fields of events unreadable for ever, except those under a legal hold.
+
+        Entries and proofs stay. The erasure is recorded first; where this process dies before the keys are gone, the
+        next opening for writing deletes them.
+
+        Args:
+            warrant: why, and by whom.
+            events: event ids.
+            subject: a pseudonym: every event with that actor.
+            progress: called with entries searched and entries in all.
+
+        Raises:
+            NotFound: nothing that could be erased.
+            AuditError: the log is open for reading only.
+            AuditStoreDamaged: as :meth:`plan_erasure`.
+        """
+        self._may_write("an erasure")
+        with self._custody:
+            plan = self.plan_erasure(events=events, subject=subject, progress=progress)
+            if not plan.erase and not plan.held_back:
+                raise NotFound(
+                    f"Nothing is left to erase: {plan.already} of the events asked for were erased before.",
+                    remedy="Only events with protected fields can be erased; see them with: countermark log show EVENT",
+                )
+            records = plan.records(subject)
+            indices = self._record(*(warrant.event(EventType.ERASURE, erasure=record) for record in records))
+            self._store.erase(plan.erase)
+        held_back = {hold_id: tuple(kept) for hold_id, kept in plan.held_back.items()}
+        return Erasure(indices, tuple(plan.erase), held_back)
+
+    def _finish_erasures(self) -> None:
+        """Delete the keys whose erasure is recorded: what a crash left, or somebody brought back."""
+        with self._store.reader() as reader:
+            found = sorted(reader.search(Filter(type=EventType.ERASURE)))
+            erased = read_ledger((index, self._entry(reader, index)) for index in found).erased
+            keys, ciphertexts = reader.sealed() if erased else (set(), set())
+        if erased:
+            self._store.erase(sorted(erased.keys() & (keys | {event_id for event_id, _ in ciphertexts})))
+
+
+def access_event(index: int, event: Event, opened: Iterable[Disclosure], warrant: Warrant) -> Event:
+    """The event that says which fields of an entry are about to be shown."""
+    record = AccessRecord(event_id=event.event_id, index=index, fields=tuple(one.field for one in opened))
+    return warrant.event(EventType.ACCESS, tenant=event.tenant, access=record)

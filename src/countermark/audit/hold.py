@@ -1,0 +1,111 @@
+"""Legal holds, and what was erased: derived from the log's own entries, so that no table has to be trusted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+import orjson
+
+from countermark.audit.query import Filter, index_row
+from countermark.errors import UsageError
+from countermark.model import EventType
+
+_HOLD: Final = b'"type":"hold"'
+_ERASURE: Final = b'"type":"erasure"'
+
+
+CONDITIONS: Final = tuple(field.name for field in fields(Filter) if field.name != "before")
+"""What a hold's query may ask: what :class:`~countermark.audit.query.Filter` can."""
+
+
+def check_query(query: Mapping[str, str]) -> None:
+    """Refuse conditions that nobody could judge.
+
+    Raises:
+        UsageError: an unknown condition, or an empty value.
+    """
+    for name, value in query.items():
+        if name not in CONDITIONS or not value:
+            raise UsageError(
+                f"'{name}' is not a condition with a value.", remedy=f"Use {', '.join(CONDITIONS)}, as name=value."
+            )
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A legal hold as the log tells it. ``index`` is the placing entry; ``released_at`` the releasing one."""
+
+    id: str
+    index: int
+    time: str
+    reason: str
+    events: tuple[str, ...] = ()
+    query: Mapping[str, str] = field(default_factory=dict)
+    until: str | None = None
+    released_at: int | None = None
+
+    def active(self, now: str) -> bool:
+        """Whether it holds at a time (RFC 3339, UTC)."""
+        return self.released_at is None and (self.until is None or now < self.until)
+
+    def covers(self, document: Mapping[str, Any]) -> bool:
+        """Whether it keeps an event from erasure, by the event's document.
+
+        A condition that this version does not know counts as met: what may be under hold is kept.
+        """
+        if document.get("event_id") in self.events:
+            return True
+        known = {name: value for name, value in self.query.items() if name in CONDITIONS}
+        return bool(self.query) and Filter(**known).matches(index_row(document))  # type: ignore[arg-type]
+
+
+@dataclass
+class Ledger:
+    """What the log says about holds and erasures. ``erased`` gives the erasing entry's index by event id."""
+
+    holds: dict[str, Hold] = field(default_factory=dict)
+    erased: dict[str, int] = field(default_factory=dict)
+
+    def read(self, index: int, entry: bytes) -> None:
+        """Take one entry into account; entries must come in the log's order."""
+        # Inside a JSON string a quotation mark is escaped, so neither text can occur but as this very field.
+        if _HOLD in entry:
+            self._read_hold(index, orjson.loads(entry))
+        elif _ERASURE in entry:
+            for event_id in _record(orjson.loads(entry), EventType.ERASURE).get("events", ()):
+                self.erased.setdefault(event_id, index)
+
+    def _read_hold(self, index: int, document: Mapping[str, Any]) -> None:
+        record = _record(document, EventType.HOLD)
+        hold_id = str(record.get("id", ""))
+        if record.get("action") == "placed" and hold_id == document.get("event_id"):
+            self.holds[hold_id] = Hold(
+                id=hold_id,
+                index=index,
+                time=document["time"],
+                reason="; ".join(document.get("reasons") or ()),
+                events=tuple(record.get("events") or ()),
+                query=dict(record.get("query") or {}),
+                until=record.get("until"),
+            )
+        elif record.get("action") == "released" and hold_id in self.holds:
+            self.holds[hold_id] = replace(self.holds[hold_id], released_at=index)
+
+    def active(self, now: str) -> list[Hold]:
+        """The holds in force, oldest first."""
+        return [hold for hold in self.holds.values() if hold.active(now)]
+
+
+def read_ledger(entries: Iterable[tuple[int, bytes]]) -> Ledger:
+    """Holds and erasures from ``(index, entry)`` of the whole log, in order."""
+    ledger = Ledger()
+    for index, entry in entries:
+        ledger.read(index, entry)
+    return ledger
+
+
+def _record(document: Mapping[str, Any], kind: EventType) -> Mapping[str, Any]:
+    record = document.get(kind.value) if document.get("type") == kind.value else None
+    return record if isinstance(record, dict) else {}

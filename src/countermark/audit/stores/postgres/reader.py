@@ -1,0 +1,194 @@
+"""What is asked of a store in PostgreSQL. One reader is one connection, used by one thread at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from psycopg import sql
+
+from countermark.audit.privacy import WrappedKey
+from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, words_of
+from countermark.audit.stores.interface import Head, Pending, StoredRow
+from countermark.audit.stores.postgres.connect import Connection
+from countermark.errors import AuditStoreDamaged
+
+ROWS_AT_ONCE: Final = 256
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, INDEX_COLUMNS))
+
+# A session lives as long as its connection holds the advisory lock of its number: see session_number.
+_OVER = """NOT EXISTS (
+    SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (classid::bigint << 32) | objid::bigint = session)"""
+
+
+def session_number(session: str) -> int:
+    """The advisory lock by which others see that a session (32 hexadecimal digits) lives."""
+    return int(session[:15], 16)
+
+
+class PostgresReader:
+    """Read queries over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def meta(self) -> dict[str, str]:
+        """Origin and verifier key as stored; empty in a store being made."""
+        return dict(self._all("SELECT key, value FROM meta"))
+
+    def head(self) -> Head:
+        """The head.
+
+        Raises:
+            AuditStoreDamaged: its row is missing.
+        """
+        rows = self._all("SELECT size, root, note FROM head")
+        if not rows:
+            raise AuditStoreDamaged("The audit store has lost its head row.")
+        return Head(*rows[0])
+
+    def kept_checkpoints(self) -> list[tuple[int, str]]:
+        """``(size, note)`` of the checkpoints kept for the record, oldest first."""
+        return self._all("SELECT size, note FROM checkpoint ORDER BY size")
+
+    def tile(self, level: int, index: int) -> bytes:
+        """A tile's hashes; empty where there is none."""
+        return self._one("SELECT hashes FROM tile WHERE level = %s AND idx = %s", (level, index)) or b""
+
+    def file_complaints(self) -> list[str]:
+        """Nothing: PostgreSQL checks its pages itself where data checksums are on."""
+        return []
+
+    def tile_keys(self) -> set[tuple[int, int]]:
+        """``(level, index)`` of every stored tile."""
+        return set(self._all("SELECT level, idx FROM tile"))
+
+    def entry_count(self) -> int:
+        """One more than the last entry's index."""
+        return int(self._one("SELECT coalesce(max(seq), -1) + 1 FROM entry"))
+
+    def body(self, index: int) -> bytes | None:
+        """An entry's bytes, not yet checked against the tree."""
+        body = self._one("SELECT body FROM entry WHERE seq = %s", (index,))
+        return None if body is None else bytes(body)
+
+    def bodies(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """``(index, body)`` of the entries from ``first`` to ``end`` (exclusive) in order, not yet checked."""
+        for page in self.pages(first, end):
+            yield from page
+
+    def pages(self, first: int, end: int) -> Iterator[list[tuple[int, bytes]]]:
+        """``(index, body)`` of the entries from ``first`` to ``end`` (exclusive) in order, a tile's worth at a time."""
+        query = "SELECT seq, body FROM entry WHERE seq >= %s AND seq < %s ORDER BY seq LIMIT %s"
+        while page := self._all(query, (first, end, ROWS_AT_ONCE)):
+            yield page
+            first = page[-1][0] + 1
+
+    def not_as_indexed(self, first: int, expected: Sequence[tuple[bytes, IndexRow | None]]) -> list[int]:
+        """Of which entries, ``first`` and those after it, the look-up index says otherwise than ``expected``."""
+        query = sql.SQL("SELECT seq, leaf, {} FROM event_index WHERE seq >= %s AND seq < %s").format(_COLUMNS)
+        stored = {row[0]: row for row in self._all(query, (first, first + len(expected)))}
+        return [
+            index
+            for index, (leaf, row) in enumerate(expected, first)
+            if row is None or stored.get(index) != (index, leaf, *row)
+        ]
+
+    def index_rows_beyond(self, size: int) -> list[int]:
+        """Entries that only the index knows, in a log of ``size`` entries."""
+        query = "SELECT seq FROM event_index WHERE seq < 0 OR seq >= %s ORDER BY seq LIMIT 1000"
+        return [seq for (seq,) in self._all(query, (size,))]
+
+    def tile_counts(self) -> dict[int, int]:
+        """How many tiles each level has."""
+        return dict(self._all("SELECT level, count(*) FROM tile GROUP BY level"))
+
+    def rows(self) -> Iterator[StoredRow]:
+        """Every entry in stored order, with its index row, in one pass. Needs a transaction: a snapshot."""
+        query = sql.SQL("SELECT seq, body, leaf, {} FROM entry LEFT JOIN event_index USING (seq) ORDER BY seq")
+        with self.connection.cursor("all_entries", binary=True) as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            for row in cursor.execute(query.format(_COLUMNS)):
+                yield row[0], row[1], row[2], row[3:]
+
+    def indexed_leaves(self) -> list[bytes]:
+        """The leaf hashes that the index holds, in order."""
+        return [leaf for (leaf,) in self._all("SELECT leaf FROM event_index ORDER BY seq")]
+
+    def index_of(self, event_id: str) -> int | None:
+        """Where an event stands."""
+        return self._one("SELECT seq FROM event_index WHERE event_id = %s", (event_id,))  # type: ignore[no-any-return]
+
+    def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
+        """Indices of matching entries, newest first; all of them where ``limit`` is negative."""
+        conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]
+        values: list[Any] = []
+        for name, value in wanted.given().items():
+            for condition, bound in _conditions(name, value):
+                conditions.append(condition)
+                values.append(bound)
+        query = sql.SQL("SELECT seq FROM event_index WHERE {} ORDER BY seq DESC LIMIT %s")
+        rows = self._all(query.format(sql.SQL(" AND ").join(conditions)), [*values, None if limit < 0 else limit])
+        return [seq for (seq,) in rows]
+
+    def fingerprints(self, after: int) -> list[tuple[int, str]]:
+        """Up to 1,000 ``(index, fingerprint)`` of entries beyond ``after``, oldest first."""
+        query = (
+            "SELECT seq, fingerprint FROM event_index"
+            " WHERE seq > %s AND fingerprint IS NOT NULL ORDER BY seq LIMIT 1000"
+        )
+        return self._all(query, (after,))
+
+    def secret(self, key_id: str) -> WrappedKey | None:
+        """A wrapped data key, unless it was erased."""
+        rows = self._all("SELECT key_id, master_id, wrapped_dek FROM secret WHERE key_id = %s", (key_id,))
+        return WrappedKey(*rows[0]) if rows else None
+
+    def newest_master_id(self) -> str | None:
+        """Under which master key the newest data key is wrapped."""
+        return self._one("SELECT master_id FROM secret ORDER BY id DESC LIMIT 1")  # type: ignore[no-any-return]
+
+    def blob(self, event_id: str, field: str) -> bytes | None:
+        """The ciphertext of a protected field."""
+        query = "SELECT ciphertext FROM blob WHERE event_id = %s AND field = %s"
+        return self._one(query, (event_id, field))  # type: ignore[no-any-return]
+
+    def sealed(self) -> tuple[set[str], set[tuple[str, str]]]:
+        """Which data keys (by key id) and which ciphertexts (by event id and field) there are."""
+        keys = {key_id for (key_id,) in self._all("SELECT key_id FROM secret")}
+        return keys, set(self._all("SELECT event_id, field FROM blob"))
+
+    def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
+        """Attempts begun by sessions that are over and not concluded, oldest first."""
+        own = session_number(other_than_session) if other_than_session else -1
+        query = f"SELECT attempt, tenant, time FROM pending WHERE session <> %s AND {_OVER} ORDER BY id"  # noqa: S608
+        return tuple(Pending(*row) for row in self._all(query, (own,)))
+
+    def _all(self, query: str | sql.SQL | sql.Composed, values: Sequence[Any] = ()) -> list[Any]:
+        encoded = query.encode() if isinstance(query, str) else query
+        return self.connection.execute(encoded, values, binary=True).fetchall()
+
+    def _one(self, query: str, values: Sequence[Any] = ()) -> Any:
+        row = self.connection.execute(query.encode(), values, binary=True).fetchone()
+        return row[0] if row else None
+
+
+def _conditions(name: str, value: str | int) -> list[tuple[sql.SQL | sql.Composed, Any]]:
+    """What a condition of a filter is in this store, see :meth:`countermark.audit.query.Filter.where`."""
+    if name in _OPERATORS:
+        return [(_OPERATORS[name], words_of(str(value)) if name == "text" else value)]
+    if name == "policy" and "@" not in str(value):
+        return [(sql.SQL("policy >= %s"), f"{value}@"), (sql.SQL("policy < %s"), f"{value}A")]  # "A" follows "@"
+    return [(sql.SQL("{} = %s").format(sql.Identifier(name)), value)]
+
+
+# Sets are written as " one two ": the indices by_categories and by_words are over these very expressions.
+_OPERATORS: Final = {
+    "since": sql.SQL("time >= %s"),
+    "until": sql.SQL("time < %s"),
+    "before": sql.SQL("seq < %s"),
+    "category": sql.SQL("string_to_array(categories, ' ') @> ARRAY[%s::text]"),
+    "text": sql.SQL("string_to_array(words, ' ') @> %s::text[]"),
+}

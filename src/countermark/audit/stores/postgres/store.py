@@ -1,0 +1,231 @@
+"""The tables of a log in PostgreSQL: readers for everybody, writes for the one sequencer that the epoch names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from countermark.audit.privacy import Sealed
+from countermark.audit.stores.interface import NewEntry
+from countermark.audit.stores.postgres.connect import Connection, connect, reported, store_name
+from countermark.audit.stores.postgres.reader import PostgresReader
+from countermark.audit.stores.postgres.reindex import INSERT_INDEX
+from countermark.audit.stores.postgres.schema import require_newest
+from countermark.audit.tree import EMPTY_ROOT
+from countermark.errors import AuditError, AuditStoreDamaged, NotFound
+
+IDLE_READERS: Final = 4
+_NOT_FLUSHED = ("off", "local", "remote_write")
+
+
+def make_durable(connection: Connection, name: str) -> None:
+    """Every commit of this session reaches the disk before it returns, whatever the server's default is.
+
+    Raises:
+        AuditError: the server runs without ``fsync``.
+    """
+    shown = connection.execute("SELECT current_setting('fsync'), current_setting('synchronous_commit')").fetchall()
+    fsync, commit = shown[0]
+    if fsync != "on":
+        raise AuditError(
+            f"The server of {name} runs with fsync = {fsync}: a power cut would lose what was acknowledged.",
+            remedy="Set fsync = on in postgresql.conf and restart the server.",
+        )
+    if commit in _NOT_FLUSHED:
+        connection.execute("SET synchronous_commit = on")
+
+
+class PostgresStore:
+    """The tables, to read.
+
+    Raises:
+        EnvironmentLacking: the database cannot be reached.
+        NotFound: it holds no log.
+        AuditError: a log of another version.
+    """
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self.name = store_name(parameters)
+        self._parameters = parameters
+        self._idle: list[PostgresReader] = []
+        self._idle_lock = threading.Lock()
+        self._closed = False
+        with reported(self.name):
+            first = self._connect()
+            self._return(first)
+            if not first.connection.execute("SELECT to_regclass('alembic_version')").fetchall()[0][0]:
+                self.close()
+                raise NotFound(f"There is no audit log in {self.name}.")
+            require_newest(first.connection, self.name)
+
+    def _connect(self) -> PostgresReader:
+        connection = connect(self._parameters)
+        connection.execute("SET default_transaction_read_only = on")
+        return PostgresReader(connection)
+
+    @contextmanager
+    def reader(self) -> Iterator[PostgresReader]:
+        """A reader for a few queries by one thread."""
+        with self._idle_lock:
+            reader = self._idle.pop() if self._idle else None
+        with reported(self.name):
+            reader = reader or self._connect()
+            try:
+                yield reader
+            finally:
+                self._return(reader)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresReader]:
+        """A reader that sees the store as it is now, however much is appended meanwhile."""
+        with self.reader() as reader, reader.connection.transaction():
+            reader.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield reader
+
+    def erase(self, event_ids: Sequence[str]) -> None:
+        """Delete the data keys and ciphertexts of events, durably; any thread may call it beside the writer.
+
+        PostgreSQL leaves deleted rows in its pages and its write-ahead log until later: ``VACUUM`` is asked for here,
+        archived write-ahead logs and backups are for the operator to let expire.
+        """
+        with reported(self.name), connect(self._parameters) as connection:
+            make_durable(connection, self.name)
+            with connection.transaction():
+                connection.execute("DELETE FROM secret WHERE key_id = ANY(%s)", (list(event_ids),))
+                connection.execute("DELETE FROM blob WHERE event_id = ANY(%s)", (list(event_ids),))
+            connection.execute("VACUUM secret, blob")
+
+    def _return(self, reader: PostgresReader) -> None:
+        with self._idle_lock:
+            usable = not self._closed and not reader.connection.broken
+            if usable and len(self._idle) < IDLE_READERS:
+                self._idle.append(reader)
+                return
+        reader.connection.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._idle_lock:
+            self._closed = True
+            readers, self._idle = self._idle, []
+        for reader in readers:
+            reader.connection.close()
+
+
+class SequencerStore:
+    """The tables, to write: a :class:`~countermark.audit.stores.interface.WriterStore`.
+
+    Every transaction first looks whether the epoch is still the one under which this sequencer took office, and holds
+    that row until it ends; a successor raises the epoch before it reads anything. So what a sequencer writes that was
+    stopped for a while, or cut off from a server that failed over, either came before its successor's first look or
+    does not come at all. The advisory lock alone would not do: it is not replicated, and poolers lose it.
+    """
+
+    def __init__(self, connection: Connection, name: str, epoch: int) -> None:
+        self.name = name
+        self.writer = PostgresReader(connection)
+        self._connection = connection
+        self._epoch = epoch
+        self._waiting: list[str] = []
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All or nothing, and only in office. What is not ``durable`` may be lost in a power cut, never torn.
+
+        Raises:
+            AuditError: another sequencer took over.
+        """
+        with reported(self.name), self._connection.pipeline(), self._connection.transaction():
+            if not durable:
+                self._execute("SET LOCAL synchronous_commit = off")
+            row = self._execute("SELECT epoch FROM sequencer WHERE id = 0 FOR UPDATE").fetchone()
+            if row is None or row[0] != self._epoch:
+                raise AuditError(
+                    f"Another process has taken over as the sequencer of {self.name}.",
+                    remedy="Open the log again; what was acknowledged is safe.",
+                )
+            yield
+
+    def create(self, origin: str, verifier_key: str) -> None:
+        """Make the rows of a new, empty log. Call inside a transaction."""
+        self._many("INSERT INTO meta VALUES (%s, %s)", [("origin", origin), ("verifier_key", verifier_key)])
+        self._execute("INSERT INTO head VALUES (0, 0, %s, '')", (EMPTY_ROOT,))
+
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, tuple[int, bytes | None]]:
+        """Index and bytes of those events that are in the log already."""
+        query = (
+            "SELECT event_id, seq, body FROM event_index LEFT JOIN entry USING (seq)"
+            ' WHERE event_id = ANY(%s COLLATE "C")'
+        )
+        rows = self._connection.execute(query, (list(event_ids),), binary=True)
+        return {event_id: (seq, body) for event_id, seq, body in rows}
+
+    def add_entries(self, entries: Sequence[NewEntry]) -> None:
+        """Store entries and their index rows."""
+        numbers = [one.index for one in entries]
+        self._execute(
+            "INSERT INTO entry SELECT * FROM unnest(%b::bigint[], %b::bytea[])",
+            (numbers, [one.body for one in entries]),
+        )
+        columns = zip(*((one.leaf, *one.row) for one in entries), strict=True)
+        self._connection.execute(INSERT_INDEX, (numbers, *map(list, columns)))
+
+    def add_sealed(self, event_id: str, sealed: Sealed) -> None:
+        """Store the ciphertexts of an event and its wrapped data key."""
+        key = sealed.key
+        insert = "INSERT INTO secret (key_id, master_id, wrapped_dek) VALUES (%s, %s, %s)"
+        self._execute(insert, (key.key_id, key.master_id, key.wrapped))
+        rows = [(event_id, field, ciphertext) for field, ciphertext in sealed.ciphertexts.items()]
+        self._many("INSERT INTO blob VALUES (%s, %s, %s)", rows)
+
+    def put_tiles(self, tiles: Iterable[tuple[int, int, bytes]]) -> None:
+        """Store tiles, over their narrower predecessors."""
+        upsert = "INSERT INTO tile VALUES (%s, %s, %s) ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes"
+        self._many(upsert, list(tiles))
+
+    def advance_head(self, old: tuple[int, bytes], new: tuple[int, bytes]) -> None:
+        """Move the head from one ``(size, root)`` to the next.
+
+        Raises:
+            AuditStoreDamaged: the head is not where the writer left it.
+        """
+        swap = "UPDATE head SET size = %s, root = %s WHERE size = %s AND root = %s RETURNING id"
+        if self._execute(swap, (*new, *old)).fetchone() is None:
+            raise AuditStoreDamaged(f"The head of {self.name} was changed by someone else.")
+
+    def put_note(self, size: int, note: str, *, keep: bool) -> None:
+        """Publish a signed checkpoint; ``keep`` it for the record too. Wakes whoever waits for it."""
+        self._execute("UPDATE head SET note = %s", (note,))
+        if keep:
+            upsert = "INSERT INTO checkpoint VALUES (%s, %s) ON CONFLICT (size) DO UPDATE SET note = excluded.note"
+            self._execute(upsert, (size, note))
+        if self._waiting:
+            self._execute("SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (self._waiting,))
+
+    def add_pending(self, attempt: str, tenant: str, time: str, session: str) -> None:
+        """Never called: each writer remembers its own attempts."""
+        raise NotImplementedError
+
+    def remove_pending(self, attempts: Sequence[str]) -> None:
+        """These attempts have their outcome."""
+        self._execute("DELETE FROM pending WHERE attempt = ANY(%s)", (list(attempts),))
+
+    def remove_from_inbox(
+        self, ids: Sequence[int], refused: Sequence[tuple[int, str, str]], waiting: Sequence[str]
+    ) -> None:
+        """These rows are in the log, or ``refused`` as ``(id, event_id, reason)``; ``waiting`` will be told."""
+        self._many("INSERT INTO refused VALUES (%s, %s, %s)", refused)
+        self._execute("DELETE FROM inbox WHERE id = ANY(%s)", (list(ids),))
+        self._waiting = list(waiting)
+
+    def _execute(self, query: str, values: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+        return self._connection.execute(query.encode(), values)
+
+    def _many(self, query: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(query.encode(), rows)

@@ -1,0 +1,159 @@
+"""What a witness remembers: for each log, the one tree that it cosigned last. Losing it would be worse than stopping.
+
+A witness that forgot what it saw would cosign any history from the beginning, so nothing here makes a missing file
+anew: :meth:`WitnessState.create` is asked for once, with a new key.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from countermark.errors import AuditError, AuditStoreDamaged, NotFound, OutputUnwritable
+
+APPLICATION_ID: Final = 0x436D5774
+"""``CmWt`` in the file's header."""
+SCHEMA_VERSION: Final = 1
+BUSY_TIMEOUT_MS: Final = 5_000
+MAX_EVIDENCE: Final = 1_000
+
+_SCHEMA: Final = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE seen (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, time INTEGER NOT NULL,
+                   note TEXT NOT NULL) STRICT;
+CREATE TABLE evidence (origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, time INTEGER NOT NULL,
+                       note TEXT NOT NULL, PRIMARY KEY (origin, size, root)) STRICT;
+PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA application_id = {APPLICATION_ID};
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The tree of a log that was cosigned last, when (seconds since 1970), and the cosigned note."""
+
+    size: int
+    root: bytes
+    time: int
+    note: str
+
+
+class Turn:
+    """One log's state, held by one transaction; nobody else can move it meanwhile."""
+
+    def __init__(self, connection: sqlite3.Connection, origin: str) -> None:
+        self._execute = connection.execute
+        self._origin = origin
+
+    @property
+    def seen(self) -> Seen | None:
+        """What was cosigned last; ``None`` where nothing was."""
+        row = self._execute("SELECT size, root, time, note FROM seen WHERE origin = ?", (self._origin,)).fetchone()
+        return Seen(*row) if row else None
+
+    def put(self, seen: Seen) -> None:
+        """Move on to another tree."""
+        row = (self._origin, seen.size, seen.root, seen.time, seen.note)
+        self._execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", row)
+
+    def keep_evidence(self, refused: Seen) -> None:
+        """Keep a signed checkpoint that was refused: beside the one cosigned it may convict the log.
+
+        Kept once for each tree, whatever the bytes of the note, and up to a bound: a stranger can send them again.
+        """
+        (count,) = self._execute("SELECT count(*) FROM evidence WHERE origin = ?", (self._origin,)).fetchone()
+        if count < MAX_EVIDENCE:
+            row = (self._origin, refused.size, refused.root, refused.time, refused.note)
+            self._execute("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)", row)
+
+
+class WitnessState:
+    """The SQLite file of one witness; any number of threads and processes may use it at once.
+
+    Raises:
+        NotFound: there is no such file.
+        AuditStoreDamaged: it is no witness's state.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise NotFound(
+                f"There is no witness's state at {path}.",
+                remedy="Make a witness with: countermark witness init. One that lost its state must not go on under"
+                " its old key, for it would cosign any history: make a new one.",
+            )
+        with self._reported(), closing(self._connect()) as connection:
+            identity = [
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            ]
+            if identity != [APPLICATION_ID, SCHEMA_VERSION]:
+                raise AuditStoreDamaged(f"{path} is not the state of a witness of this version.")
+            self.vkey: str = connection.execute("SELECT value FROM meta WHERE key = 'vkey'").fetchone()[0]
+            """The verifier key that cosigns from this state."""
+
+    @classmethod
+    def create(cls, path: Path, vkey: str) -> WitnessState:
+        """Make the state of a new witness.
+
+        Raises:
+            OutputUnwritable: the file exists, or its folder cannot be written.
+        """
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise OutputUnwritable(f"The state {path} cannot be made: {error.strerror or error}.") from error
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+            connection.execute("INSERT INTO meta VALUES ('vkey', ?)", (vkey,))
+        return cls(path)
+
+    @contextmanager
+    def turn(self, origin: str) -> Iterator[Turn]:
+        """Hold a log's state: what is read and put inside is one durable transaction, rolled back by an exception."""
+        with self._reported(), closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield Turn(connection, origin)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def all_seen(self) -> dict[str, Seen]:
+        """What was cosigned last, by origin."""
+        with self._reported(), closing(self._connect()) as connection:
+            rows = connection.execute("SELECT origin, size, root, time, note FROM seen ORDER BY origin").fetchall()
+        return {origin: Seen(*row) for origin, *row in rows}
+
+    def evidence(self, origin: str) -> list[Seen]:
+        """Signed checkpoints of a log that were refused, smallest first."""
+        query = "SELECT size, root, time, note FROM evidence WHERE origin = ? ORDER BY size, time"
+        with self._reported(), closing(self._connect()) as connection:
+            return [Seen(*row) for row in connection.execute(query, (origin,))]
+
+    def _connect(self) -> sqlite3.Connection:
+        # mode=rw: a state that vanished meanwhile must not come back empty.
+        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        return connection
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, TypeError) as error:
+            raise AuditError(
+                f"The witness's state {self.path} cannot be used: {error}.",
+                remedy="Check the disk's space and permissions. Never restore an older copy of this file.",
+            ) from error

@@ -1,0 +1,177 @@
+"""``countermark log hold|erase``: what may not be erased, and what is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from countermark.cli.log.shared import event_ids, home_of, on_warrant, opened, subject_of, warrant
+from countermark.cli.output import common, console, print_json, progress, status
+from countermark.errors import UsageError
+
+if TYPE_CHECKING:
+    from countermark.audit.hold import Hold
+
+_events = click.option("--event", "events", multiple=True, help="An index, event id, attempt, watermark or digest.")
+_subject = click.option("--subject", help="A person: the name that requests carried, or the pseudonym in the log.")
+
+
+@click.group("hold")
+def hold() -> None:
+    """Legal holds: what they cover cannot be erased. They are events, so nobody can quietly lift one."""
+
+
+@hold.command("add")
+@_events
+@_subject
+@click.option("--query", "queries", multiple=True, metavar="NAME=VALUE", help="A condition; repeated, all must hold.")
+@click.option("--until", help="RFC 3339 time in UTC, or any beginning of one, at which it ends by itself.")
+@on_warrant()
+@common
+def add(
+    *,
+    events: tuple[str, ...],
+    subject: str | None,
+    queries: tuple[str, ...],
+    until: str | None,
+    reason: str,
+    actor: str | None,
+    as_json: bool,
+    home: Path | None,
+) -> int:
+    """Place a hold on single events, or on all, earlier and later, of a subject or that meet a query."""
+    place = home_of(home)
+    query = _conditions(queries)
+    if subject:
+        query["actor"] = subject_of(place, subject)
+    with opened(place, writing=True) as log:
+        placed = log.hold(warrant(place, reason, actor), events=event_ids(log, events), query=query, until=until)
+    if as_json:
+        print_json(_plain(placed, active=True))
+    else:
+        console().print(f"[green]✓[/] hold {placed.id} is in force; recorded as entry {placed.index}.")
+    return 0
+
+
+def _conditions(queries: tuple[str, ...]) -> dict[str, str]:
+    query = {}
+    for text in queries:
+        name, equals, value = text.partition("=")
+        if not equals or name in query:
+            raise UsageError(f"'{name}' is not one condition.", remedy="Write --query name=value, each name once.")
+        query[name] = value
+    return query
+
+
+@hold.command("list")
+@click.option("--all", "everything", is_flag=True, help="Those too that ended.")
+@common
+def list_holds(*, everything: bool, as_json: bool, home: Path | None) -> int:
+    """List the holds in force, as the log's entries tell them."""
+    from countermark.audit.warrant import now
+
+    with opened(home_of(home)) as log, status("Reading the log"):
+        holds = log.holds()
+    time = now()
+    shown = [one for one in holds if everything or one.active(time)]
+    if as_json:
+        print_json([_plain(one, active=one.active(time)) for one in shown])
+        return 0
+    if not shown:
+        console().print("No legal hold is in force.")
+        return 0
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("hold", "entry", "since (UTC)", "covers", "until", "why", box=None, pad_edge=False)
+    for one in shown:
+        covers = [f"{len(one.events)} events"] if one.events else []
+        covers += [f"{name}={value}" for name, value in one.query.items()]
+        ended = "released" if one.released_at is not None else one.until or ""
+        table.add_row(one.id, str(one.index), one.time[:19], escape(", ".join(covers)), ended, escape(one.reason))
+    console().print(table)
+    return 0
+
+
+@hold.command("release")
+@click.argument("hold_id", metavar="ID")
+@on_warrant()
+@common
+def release(*, hold_id: str, reason: str, actor: str | None, as_json: bool, home: Path | None) -> int:
+    """End the hold ID, which may be cut short where it stays unmistakable."""
+    place = home_of(home)
+    with opened(place, writing=True) as log:
+        ended = log.release_hold(hold_id, warrant(place, reason, actor))
+    if as_json:
+        print_json(_plain(ended, active=False))
+    else:
+        console().print(f"[green]✓[/] hold {ended.id} is released.")
+    return 0
+
+
+def _plain(one: Hold, *, active: bool) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "index": one.index,
+        "active": active,
+        "time": one.time,
+        "reason": one.reason,
+        "events": list(one.events),
+        "query": dict(one.query),
+        "until": one.until,
+        "released_at": one.released_at,
+    }
+
+
+@click.command("erase")
+@_events
+@_subject
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@on_warrant()
+@common
+def erase(
+    *,
+    events: tuple[str, ...],
+    subject: str | None,
+    yes: bool,
+    reason: str,
+    actor: str | None,
+    as_json: bool,
+    home: Path | None,
+) -> int:
+    """Make the prompts of single events, or of all of a subject, unreadable for ever.
+
+    Their data keys are deleted. Entries, proofs, digests and fingerprints of the images stay; so does what a legal
+    hold covers.
+    """
+    place = home_of(home)
+    asked = warrant(place, reason, actor)
+    with opened(place, writing=True) as log, progress("Searching the log") as advance:
+        ids, pseudonym = event_ids(log, events), subject_of(place, subject) if subject else ""
+        if not yes:
+            plan = log.plan_erasure(events=ids, subject=pseudonym, progress=advance)
+            _confirm(len(plan.erase), plan.kept)
+        erasure = log.erase(asked, events=ids, subject=pseudonym, progress=advance)
+    kept = {hold_id: list(ids) for hold_id, ids in erasure.held_back.items()}
+    if as_json:
+        print_json({"entries": list(erasure.entries), "erased": list(erasure.erased), "held_back": kept})
+        return 0
+    console().print(f"[green]✓[/] erased the protected fields of {len(erasure.erased)} events.")
+    for hold_id, held in kept.items():
+        console().print(f"[yellow]![/] {len(held)} events were kept: legal hold {hold_id}.")
+    console().print(f"  Recorded as entry {', '.join(map(str, erasure.entries))}; every proof holds as before.")
+    return 0
+
+
+def _confirm(count: int, kept: int) -> None:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError("An erasure must be confirmed, and nobody is here to ask.", remedy="Add --yes.")
+    held = f" ({kept} more are under legal hold and stay)" if kept else ""
+    click.confirm(f"Make the protected fields of {count} events unreadable for ever{held}?", abort=True, err=True)
+
+
+COMMANDS = {"hold": hold, "erase": erase}

@@ -1,0 +1,135 @@
+"""``countermark log list|show|proof|checkpoint``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from countermark.cli.log.shared import cosigned_checkpoint, home_of, locate, on_warrant, opened, plain, warrant
+from countermark.cli.output import common, console, note, print_json
+
+if TYPE_CHECKING:
+    from countermark.audit.reader import Listed
+
+
+@click.command("list")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--before", type=int, help="Only entries before this index (for the next page).")
+@click.option("--type", help="For example generation.released.")
+@click.option("--tenant")
+@click.option("--actor", help="A pseudonym, as entries show it.")
+@click.option("--decision", help="allow, redact, review or block.")
+@click.option("--category", help="Where this category was found, for example violence.")
+@click.option("--model", help="A model's id.")
+@click.option("--policy", help="A policy's id, or id@version.")
+@click.option("--text", help="Whole words in the reasons.")
+@click.option("--since", help="RFC 3339 time or any beginning of one, for example 2026-11-22.")
+@click.option("--until", help="Likewise, exclusive.")
+@common
+def list_entries(*, limit: int, as_json: bool, home: Path | None, **conditions: Any) -> int:
+    """List entries, newest first; all conditions must hold. A damaged entry is shown as such."""
+    from countermark.audit.query import Filter
+
+    with opened(home_of(home)) as log:
+        page = log.page(Filter(**conditions), limit)
+    if page.index_damage:
+        note(f"warning: {page.index_damage} The entries were searched without the index: countermark log reindex")
+    if as_json:
+        print_json([_row(row) for row in page.rows])
+        return 0
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("index", "time (UTC)", "what", "by rule", "watermark", box=None, pad_edge=False)
+    for row in page.rows:
+        if row.event is None:
+            table.add_row(str(row.index), "", "[red]damaged[/]", f"[red]{escape(row.damage)}[/]", "")
+            continue
+        event = row.event
+        payload = event.output.watermark_payload if event.output else ""
+        what = event.type.removeprefix("generation.") + (f" [red]{escape(row.damage)}[/]" if row.damage else "")
+        table.add_row(
+            str(row.index), event.time[:19].replace("T", " "), what, escape(event.rule or event.error), payload
+        )
+    console().print(table)
+    return 0
+
+
+def _row(row: Listed) -> dict[str, Any]:
+    damage = {"damage": row.damage} if row.damage else {}
+    return {"index": row.index, **damage, **(plain(row.event) if row.event else {})}
+
+
+@click.command("show")
+@click.argument("entry")
+@click.option("--reveal", is_flag=True, help="Show its protected fields too; the access is recorded first.")
+@on_warrant(reason_required=False)
+@common
+def show(*, entry: str, reveal: bool, reason: str | None, actor: str | None, as_json: bool, home: Path | None) -> int:
+    """Show ENTRY: an index, event id, attempt, watermark payload or file digest.
+
+    Protected fields stay closed, unless --reveal is given with a --reason.
+    """
+    place = home_of(home)
+    asked = warrant(place, reason, actor) if reveal else None
+    with opened(place, writing=reveal) as log:
+        index = locate(log, entry)
+        document = {"index": index, **plain(log.event(index))}
+        if asked:
+            document["revealed"] = {one.field: one.text for one in log.disclose(index, asked)}
+    if as_json:
+        print_json(document)
+    else:
+        console().print_json(data=document)
+    return 0
+
+
+@click.command("proof")
+@click.argument("entry")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: stdout).")
+@click.option("--witnessed", is_flag=True, help="Under the newest checkpoint that witnesses cosigned.")
+@common
+def proof(*, entry: str, output: Path | None, witnessed: bool, as_json: bool, home: Path | None) -> int:
+    """Write the receipt of ENTRY: event, inclusion proof and signed checkpoint, checkable offline."""
+    from countermark.imaging import write_new
+
+    place = home_of(home)
+    with opened(place) as log:
+        receipt = log.receipt(locate(log, entry), under=cosigned_checkpoint(place) if witnessed else None)
+    document = receipt.model_dump(mode="json", by_alias=True)
+    if output is None:
+        print_json(document)
+        return 0
+    write_new(output, receipt.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
+    if as_json:
+        print_json({"file": str(output)})
+    else:
+        console().print(f"[green]✓[/] wrote {output}; check it with: python audit/verify_log.py {output}")
+    return 0
+
+
+@click.command("checkpoint")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: stdout).")
+@common
+def checkpoint(*, output: Path | None, as_json: bool, home: Path | None) -> int:
+    """Print the newest signed checkpoint. Keep it where the log's administrator cannot write."""
+    from countermark.imaging import write_new
+
+    with opened(home_of(home)) as log:
+        text, key, size = log.checkpoint(), log.verifier_key, log.size
+    if output is not None:
+        write_new(output, text.encode())
+    if as_json:
+        print_json({"checkpoint": text, "log_key": key, "size": size})
+    elif output is None:
+        click.echo(text, nl=False)
+    else:
+        console().print(
+            f"[green]✓[/] wrote {output} (size {size}). Keep it where the log's administrator cannot write."
+        )
+    return 0
+
+
+COMMANDS = {"list": list_entries, "show": show, "proof": proof, "checkpoint": checkpoint}

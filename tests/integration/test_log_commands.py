@@ -1,0 +1,146 @@
+"""``countermark log`` as reviewer and auditor use it: every deed on the record, and refused where it must be."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countermark.audit.warrant import Warrant
+from countermark.cli.main import run
+from countermark.compose import Home
+from countermark.model import EventType
+from countermark.settings import load_settings
+
+VERIFIER = Path(__file__).parents[2] / "audit" / "verify_log.py"
+Log = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An installation whose log has six entries with prompts, three of them Alice's."""
+    place = Home(load_settings({"home": tmp_path / "home"}).settings)
+    place.make()
+    with place.open_log() as log:
+        for number in range(6):
+            actor = place.pseudonym(("alice@example.org", "bob@example.org")[number % 2])
+            event = Warrant("asked", actor).event(EventType.REFUSED, tenant="acme", event_id=f"{number:032x}")
+            log.append(event, protected={"prompt": f"cat {number}"})
+    return place
+
+
+@pytest.fixture
+def log(home: Home, capsys: pytest.CaptureFixture[str]) -> Log:
+    def call(*arguments: object) -> tuple[int, Any, str]:
+        code = run(["log", *map(str, arguments), "--home", str(home.folder), "--json"])
+        told = capsys.readouterr()
+        return code, json.loads(told.out) if told.out.strip() else None, told.err
+
+    return call
+
+
+def test_a_prompt_is_shown_only_for_a_reason_and_on_the_record(log: Log) -> None:
+    assert "prompt" not in json.dumps(log("show", 2)[1]["reasons"])
+    code, _, complaint = log("show", 2, "--reveal")
+    assert (code, "--reason" in complaint) == (2, True)
+    code, shown, _ = log("show", 2, "--reveal", "--reason", "complaint 9", "--actor", "carol")
+    assert (code, shown["revealed"]) == (0, {"prompt": "cat 2"})
+    (newest,) = log("list", "-n", 1)[1]
+    assert (newest["index"], newest["type"], newest["reasons"]) == (6, "access", ["complaint 9"])
+    assert newest["access"]["index"] == 2
+    assert "carol" not in json.dumps(newest)
+
+
+def test_a_subject_is_erased_except_what_is_under_hold(log: Log, home: Home) -> None:
+    code, placed, _ = log("hold", "add", "--event", 2, "--reason", "case 7")
+    assert (code, placed["events"]) == (0, [f"{2:032x}"])
+    code, _, complaint = log("erase", "--subject", "alice@example.org", "--reason", "request 1")
+    assert (code, "--yes" in complaint) == (2, True)
+    code, erased, _ = log("erase", "--subject", "alice@example.org", "--reason", "request 1", "--yes")
+    assert (code, erased["erased"]) == (0, [f"{0:032x}", f"{4:032x}"])
+    assert erased["held_back"] == {placed["id"]: [f"{2:032x}"]}
+    assert log("show", 0, "--reveal", "--reason", "x")[0] == 2
+    assert log("show", 1, "--reveal", "--reason", "x")[1]["revealed"] == {"prompt": "cat 1"}
+    assert [one["id"] for one in log("hold", "list")[1]] == [placed["id"]]
+    assert log("hold", "release", placed["id"][:10], "--reason", "case closed")[0] == 0
+    assert log("hold", "list")[1] == []
+    (ended,) = log("hold", "list", "--all")[1]
+    assert (ended["active"], ended["reason"]) == (False, "case 7")
+    pseudonym = home.pseudonym("alice@example.org")
+    assert pseudonym
+    assert log("erase", "--subject", pseudonym.pseudonym, "--reason", "request 1", "--yes")[1]["erased"] == [
+        f"{2:032x}"
+    ]
+    assert log("verify")[1]["intact"]
+
+
+def test_holds_by_subject_and_query(log: Log) -> None:
+    assert log("hold", "add", "--subject", "bob@example.org", "--query", "tenant=acme", "--reason", "x")[0] == 0
+    code, erased, _ = log("erase", "--event", 0, "--event", 1, "--reason", "x", "--yes")
+    assert (code, erased["erased"], len(erased["held_back"])) == (0, [f"{0:032x}"], 1)
+    for wrong in (("--query", "colour=red"), ("--query", "tenant"), ()):
+        assert log("hold", "add", *wrong, "--reason", "x")[0] == 2
+    assert run(["log", "hold", "add", "--query", "tenant=acme"]) == 2, "a reason is required"
+
+
+def test_an_export_continues_a_checkpoint_and_verifies_offline(log: Log, home: Home, tmp_path: Path) -> None:
+    held, bundle = tmp_path / "held", tmp_path / "bundle.zip"
+    assert log("checkpoint", "-o", held)[0] == 0
+    log("show", 1, "--reveal", "--reason", "x")
+    code, exported, _ = log("export", "-o", bundle, "--since", held, "--format", "csv")
+    assert (code, exported["first"], exported["end"], exported["export_entry"]) == (0, 6, 7, 7)
+    with home.open_log(read_only=True) as opened:
+        key = opened.verifier_key
+    command = [sys.executable, str(VERIFIER), str(bundle), "--key", key, "--checkpoint", str(held)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert log("export", "-o", bundle)[0] == 2, "never over what is there"
+    assert log("export", "-o", tmp_path / "x", "--reveal")[0] == 2
+    code, exported, _ = log("export", "-o", tmp_path / "told", "--to", 4, "--reveal", "--reason", "court order")
+    assert (code, exported["disclosed"], exported["end"]) == (0, 4, 4)
+    assert (tmp_path / "told" / "disclosed.jsonl").read_text().count("cat ") == 4
+    assert log("export", "-o", tmp_path / "never", "--from", "2999-01-01")[0] == 2
+    assert log("export", "-o", tmp_path / "ever", "--from", "2020-01-01")[1]["first"] == 0
+
+
+def test_a_checkpoint_of_another_history_is_not_continued(log: Log, tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    assert log("checkpoint", "-o", held)[0] == 0
+    held.write_text(held.read_text().replace("\n6\n", "\n5\n"))
+    assert log("export", "-o", tmp_path / "bundle", "--since", held)[0] == 1
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_dropped_index_is_worked_around_and_rebuilt(log: Log, home: Home) -> None:
+    store = sqlite3.connect(home.audit_db)
+    store.executescript("DROP TABLE event_index; DROP TABLE posting;")
+    store.close()
+    assert log("show", 3)[1]["event_id"] == f"{3:032x}"
+    code, rows, warning = log("list", "--tenant", "acme")
+    assert (code, [row["index"] for row in rows], "log reindex" in warning) == (0, [5, 4, 3, 2, 1, 0], True)
+    code, told, _ = log("verify")
+    assert (code, [finding["kind"] for finding in told["findings"]]) == (13, ["index"])
+    assert log("reindex")[1] == {"entries": 6}
+    assert log("verify")[0] == 0
+
+
+def test_a_damaged_entry_is_listed_as_damaged(log: Log, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    store = sqlite3.connect(home.audit_db)
+    store.execute("UPDATE entry SET body = x'7b7d' WHERE seq = 4")
+    store.commit()
+    store.close()
+    code, rows, _ = log("list")
+    assert (code, ["damage" in row for row in rows]) == (0, [False, True, False, False, False, False])
+    assert run(["log", "list", "--home", str(home.folder)]) == 0
+    assert "damaged" in capsys.readouterr().out
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["list"], ["show"], ["export"], ["hold"], ["hold", "add"], ["erase"], ["reindex"], ["verify"]):
+        assert run(["log", *words, "--help"]) == 0
+    assert "legal hold" in capsys.readouterr().out
