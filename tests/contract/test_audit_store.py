@@ -69,6 +69,14 @@ def in_threads(work: Callable[[int], object], count: int = THREADS) -> list[obje
         return list(pool.map(run, range(count)))
 
 
+def test_an_attempt_that_cannot_be_recorded_is_refused_and_harms_nothing(open_log: Open) -> None:
+    log = open_log()
+    with pytest.raises(EventInvalid, match=r"U\+0000"):
+        log.begin("a\0b", tenant="t", time="2026-11-22T10:00:00.000Z")
+    log.begin("a", tenant="t", time="2026-11-22T10:00:00.000Z")
+    assert log.append(event("a")).index == 0
+
+
 def test_appends_of_many_threads_each_have_an_index_of_their_own_and_are_all_durable(open_log: Open) -> None:
     log = open_log()
     appended: dict[int, Event] = {}

@@ -256,6 +256,13 @@ def test_marking_again_needs_a_parent_and_records_it(cm: Countermark, released: 
     report = cm.verify(second.data)
     assert report.verdict is Verdict.VERIFIED, report.reasons
     assert report.evidence.manifest.ingredients
+    # Without metadata, the two marks in the pixels are all there is: the newer record is the one that describes them.
+    stripped = encode(Raster(decode(second.data).pixels), "image/jpeg", quality=75)
+    found = cm.verify(stripped)
+    assert found.verdict is Verdict.RECOVERED, found.reasons
+    assert found.evidence.audit.index == second.index
+    marks = {mark.record_id for mark in found.evidence.watermark.marks}
+    assert marks <= {released.record_id, second.record_id}
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "image/jpeg", "image/webp", "image/avif"])

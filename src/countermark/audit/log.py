@@ -234,7 +234,16 @@ class AuditLog(Exporter):
         return vault.seal(event.event_id, protected, known)
 
     def begin(self, attempt: str, *, tenant: str, time: str) -> None:
-        """Remember durably that an attempt began, until an outcome with the same ``attempt`` is appended."""
+        """Remember durably that an attempt began, until an outcome with the same ``attempt`` is appended.
+
+        Raises:
+            EventInvalid: one of the texts holds U+0000, which not every store can keep.
+        """
+        if "\0" in attempt + tenant + time:
+            raise EventInvalid(
+                "The id, tenant or time of an attempt holds U+0000, which cannot be recorded.",
+                remedy="Name the tenant without control characters.",
+            )
         self._require_writer().submit([BeginAttempt(attempt, tenant, time)])
 
     def unfinished(self) -> tuple[Pending, ...]:
