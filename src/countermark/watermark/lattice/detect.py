@@ -183,8 +183,8 @@ class KeySearch:
         placed = correlation.placed(PLACEMENTS) if stage == "still" else []
         locks = [lock for lock in placed if lock.score >= PLACED_MIN]
         found = [self._read(hypothesis @ lock.local, lock, side, stage) for lock in locks]
-        best = correlation.best()
-        if not any(found) and best.score >= LOCK_MIN:
+        if not any(found) and correlation.score >= LOCK_MIN:
+            best = correlation.best()
             found = [self._read(hypothesis @ best.local, best, side, stage)]
         distinct = {mark.payload.record_id: mark for mark in found[::-1] if mark is not None}
         return list(distinct.values())[::-1]

@@ -80,36 +80,67 @@ class Correlation:
 
     def __init__(self, folded: NDArray[np.float32], key: bytes, parameters: Parameters) -> None:
         self._parameters = parameters
-        self._matched = _low(fft.rfft2(folded)) * _templates(key, parameters)
-        padded = np.zeros((len(self._matched), _GRID, _GRID // 2 + 1), np.complex64)
-        padded[:, : _LIMIT + 1, : _LIMIT + 1] = self._matched[:, _LIMIT:]
-        padded[:, -_LIMIT:, : _LIMIT + 1] = self._matched[:, :_LIMIT]
-        self._values = fft.irfft2(padded)
-        self._deviation = float(self._values.std()) + 1e-12
+        self._low = _low(fft.rfft2(folded))
+        self._templates = _templates(key, parameters)
+        # One orientation at a time, which stays in the processor's cache.
+        planes = map(self._plane, range(len(self._templates)))
+        self._upright = next(planes)
+        self._best = _Peak.of(self._upright, 0)
+        power = _mean_square(self._upright)
+        for which, plane in enumerate(planes, start=1):
+            self._best = max(self._best, _Peak.of(plane, which))
+            power += _mean_square(plane)
+        self._deviation = float(np.sqrt(power / len(self._templates))) + 1e-12
 
     def best(self) -> Lock:
         """The orientation and shift, to a fraction of a pixel, under which the pattern agrees best."""
-        which, row, column = (int(index) for index in np.unravel_index(self._values.argmax(), self._values.shape))
-        period = self._parameters.period
-        y, x = _refine(self._matched[which], row * period / _GRID, column * period / _GRID, period)
+        period, peak = self._parameters.period, self._best
+        matched = self._low * self._templates[peak.which]
+        y, x = _refine(matched, peak.row * period / _GRID, peak.column * period / _GRID, period)
         local = np.eye(3)
-        local[:2, :2] = _orientations()[which]
+        local[:2, :2] = _orientations()[peak.which]
         local[:2, 2] = x, y
-        return Lock(float(self._values[which, row, column]) / self._deviation, local)
+        return Lock(self.score, local)
+
+    @property
+    def score(self) -> float:
+        """The score of the best lock."""
+        return self._best.value / self._deviation
 
     def placed(self, count: int) -> list[Lock]:
         """The ``count`` best of the placements that records choose from, upright; best first."""
-        step = self._parameters.placement_step * _GRID // self._parameters.period
-        upright = self._values[0, ::step, ::step]
-        order = np.argsort(-upright, axis=None)[:count]
-        shifts = [np.array(np.unravel_index(index, upright.shape)) for index in order]
-        return [
-            Lock(
-                float(upright[y, x]) / self._deviation,
-                translation(*(self._parameters.placement_step * np.array([x, y]))),
-            )
-            for y, x in shifts
-        ]
+        pixels = self._parameters.placement_step
+        step = pixels * _GRID // self._parameters.period
+        values = self._upright[::step, ::step]
+        order = np.argsort(-values, axis=None)[:count]
+        shifts = [np.unravel_index(index, values.shape) for index in order]
+        return [Lock(float(values[y, x]) / self._deviation, translation(x * pixels, y * pixels)) for y, x in shifts]
+
+    def _plane(self, which: int) -> NDArray[np.float32]:
+        """The correlation over all shifts in one orientation; its mean is zero, for no template has a constant."""
+        padded = np.zeros((_GRID, _GRID // 2 + 1), np.complex64)
+        template = self._templates[which]
+        np.multiply(self._low[_LIMIT:], template[_LIMIT:], out=padded[: _LIMIT + 1, : _LIMIT + 1])
+        np.multiply(self._low[:_LIMIT], template[:_LIMIT], out=padded[-_LIMIT:, : _LIMIT + 1])
+        return np.asarray(fft.irfft2(padded), np.float32)
+
+
+@dataclass(frozen=True, order=True)
+class _Peak:
+    value: float
+    which: int
+    row: int
+    column: int
+
+    @classmethod
+    def of(cls, plane: NDArray[np.float32], which: int) -> _Peak:
+        row, column = divmod(int(plane.argmax()), plane.shape[1])
+        return cls(float(plane[row, column]), which, row, column)
+
+
+def _mean_square(plane: NDArray[np.float32]) -> float:
+    flat = plane.ravel()
+    return float(np.dot(flat, flat)) / flat.size
 
 
 def _refine(matched: NDArray[np.complex64], y: float, x: float, period: int) -> tuple[float, float]:
