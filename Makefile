@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 HOME_  := .countermark
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types layers unit format clean train-embedded train-prompt-safety help
+.PHONY: demo test test-faults lint types layers unit format clean train-embedded train-prompt-safety help
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -29,6 +29,9 @@ types: $(VENV)/.test-ready
 
 unit: $(VENV)/.test-ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-faults: $(VENV)/.test-ready  ## Long trials of the audit log: 200 kills a store, failing system calls (needs strace)
+	AUDIT_KILLS=200 $(BIN)/python -m pytest -m "faults or not faults" --timeout 3600 -k "killed or system_call" tests/integration
 
 format: $(VENV)/.test-ready  ## Format the code
 	$(BIN)/ruff format .

@@ -22,7 +22,7 @@ from countermark.errors import AuditError, AuditPoisoned, AuditRollback, HomeLoc
 from countermark.model import Event
 
 SIGNER = NoteSigner("faults.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
-KILLS = 10
+KILLS = int(os.environ.get("AUDIT_KILLS", "10"))
 TIME = "2026-11-22T10:00:00.000Z"
 
 # Appends as fast as it can, alone and from threads, and prints each acknowledged attempt after the fact.
