@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'countermark[postgres]'")
 
 import psycopg
+from tests.integration.test_audit_faults import event
 from tests.postgres_server import Server, memory_folder, running
 
 from countermark.audit import AuditLog, NoteSigner
@@ -81,19 +82,6 @@ CHILD = textwrap.dedent("""
         thread.join()
     log.close()
 """)
-
-
-def event(**changes: object) -> Event:
-    fields = {
-        "event_id": secrets.token_hex(16),
-        "type": "generation.released",
-        "time": TIME,
-        "source": "faults",
-        "nonce": secrets.token_hex(16),
-        "tenant": "default",
-        "attempt": secrets.token_hex(16),
-    }
-    return Event.model_validate({**fields, **changes})
 
 
 @pytest.fixture

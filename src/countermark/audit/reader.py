@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from itertools import islice
 from time import sleep
 from types import TracebackType
 from typing import Self
 
 import orjson
-from pydantic import ValidationError
 
-from countermark.audit.canonical import event_document
 from countermark.audit.checkpoint import peek_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport
 from countermark.audit.hold import Hold, Ledger, read_ledger
+from countermark.audit.listing import Page, listed, parse_event, walk
 from countermark.audit.privacy import Disclosure, Vault
 from countermark.audit.proof import TlogProof
 from countermark.audit.protected import check_protected
@@ -39,23 +38,6 @@ from countermark.model import Event, EventType, Outcome, Receipt
 
 _SIGNING_PAUSE_S = 0.05
 _SIGNING_TRIES = 20
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One row of a page: ``event`` is ``None`` where the entry is not what was recorded; ``damage`` says what is so."""
-
-    index: int
-    event: Event | None
-    damage: str = ""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of entries. ``index_damage`` says why the look-up index could not be used, if it could not."""
-
-    rows: tuple[Listed, ...]
-    index_damage: str = ""
 
 
 class LogReader:
@@ -190,7 +172,7 @@ class LogReader:
 
     def event(self, index: int) -> Event:
         """An entry as an event; see :meth:`entry`."""
-        return _parse(self.entry(index), index)
+        return parse_event(self.entry(index), index)
 
     def find(
         self,
@@ -236,7 +218,7 @@ class LogReader:
         """
         wanted = Filter(type=type, tenant=tenant, decision=outcome, since=since, until=until, before=before)
         with self._store.reader() as reader:
-            return [(i, _parse(self._entry(reader, i), i)) for i in reader.search(wanted, limit=max(limit, 0))]
+            return [(i, parse_event(self._entry(reader, i), i)) for i in reader.search(wanted, limit=max(limit, 0))]
 
     def page(self, wanted: Filter, limit: int = 50) -> Page:
         """Up to ``limit`` matching entries, newest first, whatever is damaged: each such row says so.
@@ -246,29 +228,11 @@ class LogReader:
         try:
             with self._store.reader() as reader:
                 found = reader.search(wanted, limit=limit)
-                return Page(tuple(self._listed(reader, wanted, index) for index in found))
+                return Page(tuple(listed(index, partial(self._entry, reader), wanted) for index in found))
         except AuditStoreDamaged as damage:
             with self._store.reader() as reader:
-                return Page(tuple(islice(self._walk(reader, wanted), limit)), damage.message)
-
-    def _listed(self, reader: StoreReader, wanted: Filter, index: int) -> Listed:
-        try:
-            entry = self._entry(reader, index)
-            event = _parse(entry, index)
-        except (AuditStoreDamaged, NotFound) as error:
-            return Listed(index, None, error.message)
-        if not wanted.matches(index_row(orjson.loads(entry))):
-            return Listed(index, event, "The look-up index is wrong about this entry.")
-        return Listed(index, event)
-
-    def _walk(self, reader: StoreReader, wanted: Filter) -> Iterator[Listed]:
-        """Matching entries without the index, newest first; damaged ones too, since nobody can tell what they match."""
-        size = reader.head().size
-        everything = Filter()
-        for index in range(size - 1 if wanted.before is None else min(size, wanted.before) - 1, -1, -1):
-            listed = self._listed(reader, everything, index)
-            if listed.event is None or wanted.matches(index_row(event_document(listed.event))):
-                yield listed
+                rows = walk(reader.head().size, partial(self._entry, reader), wanted)
+                return Page(tuple(islice(rows, limit)), damage.message)
 
     def fingerprints(self, after: int = -1) -> Iterator[tuple[int, str]]:
         """``(index, fingerprint)`` of every entry beyond ``after`` that has one, oldest first."""
@@ -423,13 +387,3 @@ class LogReader:
 def _being_signed(reader: StoreReader) -> bool:
     head = reader.head()
     return not head.note or peek_checkpoint(head.note).size < head.size
-
-
-def _parse(entry: bytes, index: int) -> Event:
-    try:
-        return Event.model_validate_json(entry)
-    except ValidationError:
-        raise AuditStoreDamaged(
-            f"Entry {index} is proved to be in the log but is not an event that this version knows.",
-            remedy="Read it with the version of countermark that wrote it, or a newer one.",
-        ) from None

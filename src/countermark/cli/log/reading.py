@@ -11,7 +11,7 @@ from countermark.cli.log.shared import cosigned_checkpoint, home_of, locate, on_
 from countermark.cli.output import common, console, note, print_json
 
 if TYPE_CHECKING:
-    from countermark.audit.reader import Listed
+    from countermark.audit.listing import Listed
 
 
 @click.command("list")

@@ -15,7 +15,7 @@ from countermark.audit.commit import AppendEntry, BeginAttempt, Submission, alre
 from countermark.audit.privacy import PROTECTED_FIELDS, Sealed, WrappedKey
 from countermark.audit.stores.postgres.connect import connect, reported, store_name
 from countermark.audit.stores.postgres.reader import session_number
-from countermark.audit.stores.postgres.store import make_durable
+from countermark.audit.stores.postgres.store import ADD_PENDING, make_durable
 from countermark.audit.tree import leaf_hash
 from countermark.errors import AuditError, EventInvalid
 
@@ -117,10 +117,9 @@ class Inbox:
 
     def _remember(self, begins: Sequence[BeginAttempt]) -> None:
         rows = [(one.attempt, one.tenant, one.time, self._session) for one in begins]
-        insert = "INSERT INTO pending (attempt, tenant, time, session) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = on")
-            cursor.executemany(insert, rows)
+            cursor.executemany(ADD_PENDING, rows)
 
     def _put(self, appends: Sequence[AppendEntry]) -> None:
         ids = [one.event_id for one in appends]

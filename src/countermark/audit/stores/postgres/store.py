@@ -39,6 +39,9 @@ def make_durable(connection: Connection, name: str) -> None:
         connection.execute("SET synchronous_commit = on")
 
 
+ADD_PENDING = "INSERT INTO pending (attempt, tenant, time, session) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+
+
 class PostgresStore:
     """The tables, to read.
 
@@ -207,8 +210,8 @@ class SequencerStore:
             self._execute("SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (self._waiting,))
 
     def add_pending(self, attempt: str, tenant: str, time: str, session: str) -> None:
-        """Never called: each writer remembers its own attempts."""
-        raise NotImplementedError
+        """Remember that an attempt began. Writers do so through their inbox, not through the sequencer."""
+        self._execute(ADD_PENDING, (attempt, tenant, time, session))
 
     def remove_pending(self, attempts: Sequence[str]) -> None:
         """These attempts have their outcome."""
