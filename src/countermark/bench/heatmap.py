@@ -99,10 +99,9 @@ def _panels(groups: list[Group]) -> list[list[Group]]:
 
 def _draw_head(pen: ImageDraw.ImageDraw, report: Report, layout: _Layout) -> None:
     pictures = len(report.set.pictures)
-    attacks = sum(attack.name != "none" for attack in report.attacks)
     x, y = _MARGIN, _MARGIN
     pen.text((x, y), "What the watermark survives", fill=_INK, font=_font(_TITLE))
-    said = f"Share of pictures whose whole payload is read after each of {attacks} attacks, in per cent."
+    said = f"Share of pictures whose whole payload is read after each of {len(report.real)} attacks, in per cent."
     pen.text((x, y + 58), said, fill=_INK, font=_font(_TEXT))
     where = f"{pictures} pictures of the set '{report.set.name}', role {report.set.role}"
     pen.text((x, y + 92), f"{where}. {_tasks_of(report)}.", fill=_MUTED, font=_font(_SMALL))
@@ -177,7 +176,7 @@ def _draw_totals(pen: ImageDraw.ImageDraw, report: Report, layout: _Layout) -> N
 
 def _totals_of(report: Report, backend: BackendReport) -> list[str]:
     totals = report.totals[backend.name]
-    spans = {"core": len(report.core), "all": len(report.attacks)}
+    spans = {"core": len(report.core), "all": len(report.real)}
     if spans["core"] in (0, spans["all"]):
         spans.pop("all" if spans["core"] else "core")
     said = [f"{span} ({count}) {100 * (totals[span] or 0):.1f} %" for span, count in spans.items()]

@@ -62,7 +62,8 @@ GENERATED: Final = (
 )
 """Prompt and seed for the embedded model: flat, smooth pictures, unlike photographs."""
 
-SETS: Final = ("reporting", "textures", "graphics", "generated", "tuning")
+_UNTUNED: Final = ("reporting", "textures", "graphics", "generated")
+SETS: Final = (*_UNTUNED, "untuned", "tuning")
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".tif", ".tiff"})
 _KODAK = re.compile(r"kodim\d\d", re.IGNORECASE)
 _MIN_SIDE = 128
@@ -125,6 +126,9 @@ def load(name: str | None = None, folder: Path | None = None, *, limit: int | No
     if name == "graphics":
         drawn = list(graphics().items())[:limit]
         return PictureSet("graphics", "reporting", tuple(Picture(label, pixels) for label, pixels in drawn))
+    if name == "untuned":
+        parts = [load(part).pictures for part in _UNTUNED]
+        return PictureSet("untuned", "reporting", tuple(picture for part in parts for picture in part)[:limit])
     if name == "generated":
         return PictureSet("generated", "reporting", tuple(_generated(limit)))
     raise UsageError(f"There is no set of pictures called {name!r}.", remedy=f"Choose one of {', '.join(SETS)}.")

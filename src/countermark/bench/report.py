@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from countermark.bench.attacks.attack import CONTROL
 from countermark.bench.machine import Machine
 from countermark.model.base import Frozen
 
@@ -144,9 +145,14 @@ class Report(Frozen):
         return {group: tuple(rows) for group, rows in grouped.items()}
 
     @property
+    def real(self) -> tuple[AttackRow, ...]:
+        """The attacks without the unaltered picture."""
+        return tuple(attack for attack in self.attacks if attack.group != CONTROL)
+
+    @property
     def core(self) -> tuple[AttackRow, ...]:
-        """The attacks of the core suite."""
-        return tuple(attack for attack in self.attacks if attack.core)
+        """The attacks of the core suite, without the unaltered picture."""
+        return tuple(attack for attack in self.real if attack.core)
 
     def to_json(self) -> str:
         """The report as JSON, indented."""
@@ -158,7 +164,7 @@ def with_totals(report: Report) -> Report:
     totals: dict[str, dict[str, float | None]] = {}
     for backend in report.backends:
         groups = {group: backend.recovery(rows) for group, rows in report.groups.items()}
-        totals[backend.name] = {"core": backend.recovery(report.core), "all": backend.recovery(report.attacks)} | groups
+        totals[backend.name] = {"core": backend.recovery(report.core), "all": backend.recovery(report.real)} | groups
     ours = totals.get(OURS, {})
     ratios = {
         backend.name: {span: _ratio(ours[span], totals[backend.name][span]) for span in ("core", "all")}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_SETS = click.Choice(["reporting", "textures", "graphics", "generated", "tuning"])
+_SETS = click.Choice(["reporting", "textures", "graphics", "generated", "untuned", "tuning"])
 
 
 @click.command("watermark")
@@ -190,7 +190,7 @@ def _share(value: float | None, digits: int = 3) -> str:
 
 def _totals(report: Report) -> list[tuple[str, list[str]]]:
     """The rows below the attacks: means, ratios, safety, quality, cost."""
-    from countermark.bench.attacks import ATTACKS, CORE
+    from countermark.bench.attacks import CORE, EXTRA
     from countermark.bench.report import OURS
 
     backends, totals = report.backends, report.totals
@@ -198,11 +198,11 @@ def _totals(report: Report) -> list[tuple[str, list[str]]]:
     if report.core:
         label = f"core ({len(report.core)} of {len(CORE)})"
         rows.append((label, [_share(totals[b.name]["core"]) for b in backends]))
-    if len(report.attacks) > len(report.core):
-        label = f"all ({len(report.attacks)} of {len(ATTACKS)})"
+    if len(report.real) > len(report.core):
+        label = f"all ({len(report.real)} of {len(CORE) + len(EXTRA)})"
         rows.append((label, [_share(totals[b.name]["all"]) for b in backends]))
-    for span in ("core", "all") if len(report.attacks) > len(report.core) else ("core",):
-        if report.ratios and any(attack.core or span == "all" for attack in report.attacks):
+    for span in ("core", "all") if len(report.real) > len(report.core) else ("core",):
+        if report.ratios and any(attack.core or span == "all" for attack in report.real):
             rows.append((f"{OURS} is so many times better, {span}", [_ratio(report, b, span) for b in backends]))
     rows.append(("refused (size), counted as lost", [f"{b.refused} of {b.attempts}" for b in backends]))
     rows.append(("wrong payloads", [str(b.wrong_payloads) if b.unmarked else "cannot tell" for b in backends]))

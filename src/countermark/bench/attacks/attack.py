@@ -17,6 +17,9 @@ Pixels = NDArray[np.uint8]
 
 Effect = Callable[[Pixels], Pixels]
 
+CONTROL = "unaltered"
+"""The group of the picture to which nothing happens: measured with every suite, and in no mean over attacks."""
+
 MIN_MARKED_SIDE = 128
 """The shortest side that our embedder accepts."""
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from countermark.bench.attacks import codecs, geometry, overlays, tones
-from countermark.bench.attacks.attack import Attack, Effect, chain
+from countermark.bench.attacks.attack import CONTROL, Attack, Effect, chain
 from countermark.errors import UsageError
 
 _CODECS: dict[str, Effect] = {
@@ -103,7 +103,7 @@ _DISTORTION: dict[str, Effect] = {
     "denoise and enlarge": chain(tones.denoised, geometry.scaled(0.5), geometry.scaled(2), tones.sharpened(2)),
 }
 _CORE_GROUPS: dict[str, dict[str, Effect]] = {
-    "unaltered": {"none": lambda pixels: pixels},
+    CONTROL: {"none": lambda pixels: pixels},
     "codecs": _CODECS,
     "scale": _SCALE,
     "crop": _CROP,
@@ -133,8 +133,8 @@ _ALL: Final = _build()
 ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType({attack.name: attack for attack in _ALL})
 """Every attack by name."""
 
-CORE: Final = tuple(attack for attack in _ALL if attack.core)
-"""The suite whose mean is compared over time: 76 attacks and the unaltered picture."""
+CORE: Final = tuple(attack for attack in _ALL if attack.core and attack.group != CONTROL)
+"""The 76 attacks whose mean is compared over time."""
 
 EXTRA: Final = tuple(attack for attack in _ALL if not attack.core)
 """Further attacks, kept apart in the totals."""
