@@ -73,8 +73,8 @@ class Ledger:
         # Inside a JSON string a quotation mark is escaped, so neither text can occur but as this very field.
         if _HOLD in entry:
             self._read_hold(index, orjson.loads(entry))
-        elif _ERASURE in entry:
-            for event_id in _record(orjson.loads(entry), EventType.ERASURE).get("events", ()):
+        else:
+            for event_id in erased_by(entry):
                 self.erased.setdefault(event_id, index)
 
     def _read_hold(self, index: int, document: Mapping[str, Any]) -> None:
@@ -96,6 +96,11 @@ class Ledger:
     def active(self, now: str) -> list[Hold]:
         """The holds in force, oldest first."""
         return [hold for hold in self.holds.values() if hold.active(now)]
+
+
+def erased_by(entry: bytes) -> tuple[str, ...]:
+    """The events whose protected fields an entry erases; mostly none."""
+    return tuple(_record(orjson.loads(entry), EventType.ERASURE).get("events", ())) if _ERASURE in entry else ()
 
 
 def read_ledger(entries: Iterable[tuple[int, bytes]]) -> Ledger:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
 from countermark.audit.findings import LogFinding, LogFindingKind
-from countermark.audit.hold import Ledger
+from countermark.audit.hold import erased_by
 
 _WITH_COMMITMENTS: Final = b'"protected":[{'
 _COMMITMENT: Final = re.compile(rb'"field":"(\w+)","key_id":"([0-9a-f]{32})"')
@@ -42,33 +42,49 @@ def _own_fields_fast(entry: bytes) -> tuple[str, tuple[str, ...]]:
     return (own[0][1].decode(), tuple(name.decode() for name, _ in own)) if own else ("", ())
 
 
-def check_protected(
-    entries: Iterable[tuple[int, bytes]], keys: set[str], ciphertexts: set[tuple[str, str]]
-) -> list[LogFinding]:
+@dataclass
+class Claims:
+    """What a run of entries says of protected fields.
+
+    ``committed``: index and fields by event id. ``erased``: the erasing entry's index by event id.
+    """
+
+    committed: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    erased: dict[str, int] = field(default_factory=dict)
+
+    def read(self, index: int, entry: bytes) -> None:
+        """Take one entry into account; entries must come in the log's order."""
+        try:
+            for event_id in erased_by(entry):
+                self.erased.setdefault(event_id, index)
+            event_id, fields = _own_fields_fast(entry)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return  # changed by hand: as above
+        if fields:
+            self.committed[event_id] = (index, fields)
+
+    def extend(self, later: Claims) -> None:
+        """Take the entries that follow into account."""
+        self.committed |= later.committed
+        self.erased = later.erased | self.erased
+
+
+def check_protected(claims: Claims, keys: set[str], ciphertexts: set[tuple[str, str]]) -> list[LogFinding]:
     """Compare the entries' commitments and erasures with what is stored.
 
     Args:
-        entries: the whole log, in order.
+        claims: those of the whole log.
         keys: the key ids of the data keys that are there.
         ciphertexts: ``(event_id, field)`` of the ciphertexts that are there.
     """
-    ledger, expected = Ledger(), dict[str, tuple[int, tuple[str, ...]]]()
-    for index, entry in entries:
-        try:
-            ledger.read(index, entry)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # changed by hand: as above
-        event_id, fields = _own_fields_fast(entry)
-        if fields:
-            expected[event_id] = (index, fields)
     findings = [
         finding
-        for event_id, (index, fields) in expected.items()
+        for event_id, (index, fields) in claims.committed.items()
         for finding in _judge(
-            index, event_id, fields, erased_by=ledger.erased.get(event_id), keys=keys, ciphertexts=ciphertexts
+            index, event_id, fields, erasing=claims.erased.get(event_id), keys=keys, ciphertexts=ciphertexts
         )
     ]
-    strays = len((keys | {event_id for event_id, _ in ciphertexts}) - expected.keys())
+    strays = len((keys | {event_id for event_id, _ in ciphertexts}) - claims.committed.keys())
     if strays:
         message = f"The store holds data keys or ciphertexts of {strays} events that committed to none."
         findings.append(LogFinding(LogFindingKind.PROTECTED, message))
@@ -80,16 +96,16 @@ def _judge(
     event_id: str,
     fields: tuple[str, ...],
     *,
-    erased_by: int | None,
+    erasing: int | None,
     keys: set[str],
     ciphertexts: set[tuple[str, str]],
 ) -> list[LogFinding]:
     there = [name for name in fields if (event_id, name) in ciphertexts]
-    if erased_by is not None:
+    if erasing is not None:
         if event_id not in keys and not there:
             return []
         message = (
-            f"Entry {index} was erased by entry {erased_by}, but its data key or ciphertext is there: a crash left it"
+            f"Entry {index} was erased by entry {erasing}, but its data key or ciphertext is there: a crash left it"
             " or somebody brought it back. Opening the log for writing deletes it."
         )
         return [LogFinding(LogFindingKind.PROTECTED, message, index, index)]

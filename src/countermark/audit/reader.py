@@ -19,7 +19,6 @@ from countermark.audit.hold import Hold, Ledger, read_ledger
 from countermark.audit.listing import Page, listed, parse_event, walk
 from countermark.audit.privacy import Disclosure, Vault
 from countermark.audit.proof import TlogProof
-from countermark.audit.protected import check_protected
 from countermark.audit.query import INDEX_COLUMNS, Filter, index_row
 from countermark.audit.scan import checked_entries
 from countermark.audit.stores.interface import ReaderStore, SignedHead, StoreReader
@@ -32,7 +31,7 @@ from countermark.audit.tree import (
     inclusion_proof,
     leaf_hash,
 )
-from countermark.audit.verify import MAX_FINDINGS, Progress, Verification, sensible_jobs
+from countermark.audit.verify import Progress, Verification, sensible_jobs
 from countermark.errors import AuditStoreDamaged, KeyUnavailable, NotFound, ProofInvalid
 from countermark.model import Event, EventType, Outcome, Receipt
 
@@ -348,24 +347,17 @@ class LogReader:
                     if attempt + 1 < _SIGNING_TRIES and _being_signed(reader):
                         sleep(_SIGNING_PAUSE_S)  # a writer is between commit and signature
                         continue
-                    report = Verification(
+                    return Verification(
                         reader,
                         verifier_key=self.verifier_key,
                         record=record,
                         held=held,
                         progress=progress,
                         index=index,
+                        protected=protected,
                         jobs=sensible_jobs(reader.entry_count()) if jobs is None else jobs,
                         open_store=self._open_store,
                     ).run()
-                    if not protected:
-                        return report
-                    sealed = check_protected(reader.bodies(0, reader.entry_count()), *reader.sealed())
-                    return replace(
-                        report,
-                        compared=(*report.compared, "protected fields"),
-                        findings=(*report.findings, *sealed[:MAX_FINDINGS]),
-                    )
             except AuditStoreDamaged as damage:
                 if index:
                     return self._verify_without_index(damage, held, progress, protected, jobs)

@@ -23,6 +23,7 @@ from typing import Final
 
 import orjson
 
+from countermark.audit.protected import Claims
 from countermark.audit.query import IndexRow, index_row
 from countermark.audit.stores.interface import ReaderStore, StoreReader
 from countermark.audit.tiles import FULL_TILE_BYTES, TILE_WIDTH, TileBuilder, tile_sizes
@@ -46,11 +47,13 @@ class Swept:
 
     ``tile_roots``: the hashes of its full tiles, concatenated. ``edges``: for each size asked about that is not a
     multiple of the tile width, the perfect subtrees of its last tile. ``not_as_indexed``: entries, in order.
+    ``claims``: what the entries say of protected fields, where asked for.
     """
 
     tile_roots: bytes
     edges: dict[int, tuple[bytes, ...]]
     not_as_indexed: list[int]
+    claims: Claims
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Intact:
     size: int
     roots: dict[int, bytes] = field(default_factory=dict)
     not_as_indexed: list[int] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
 
     def root(self, size: int) -> bytes | None:
         """The root of the first ``size`` entries; ``None`` where there are not so many."""
@@ -77,11 +81,14 @@ def columns_of(body: bytes) -> IndexRow | None:
 # --- one stretch ----------------------------------------------------------------------------------------------------
 
 
-def sweep_stretch(reader: StoreReader, first: int, end: int, sizes: Sequence[int], *, index: bool) -> Swept | None:
+def sweep_stretch(
+    reader: StoreReader, first: int, end: int, sizes: Sequence[int], *, index: bool, protected: bool
+) -> Swept | None:
     """Compare the entries from ``first`` to ``end`` with their stored leaf hashes, and with the index if asked.
 
     ``None`` where they differ. ``sizes``: those from ``first + 1`` to ``end`` of which the root is wanted.
     """
+    claims = Claims()
     roots, edges, wrong = bytearray(), dict[int, tuple[bytes, ...]](), list[int]()
     pending: list[tuple[bytes, IndexRow | None]] = []
     at = first
@@ -97,12 +104,15 @@ def sweep_stretch(reader: StoreReader, first: int, end: int, sizes: Sequence[int
             edges[size] = edge_within(levels, size - at) if size % TILE_WIDTH else ()
         roots += levels[-1][0] if width == TILE_WIDTH else b""
         at += width
+        if protected:
+            for number, body in page:
+                claims.read(number, body)
         if index:
             pending += zip(leaves, (columns_of(body) for _, body in page), strict=True)
             if len(pending) >= INDEX_STEP or at == end:
                 wrong += reader.not_as_indexed(at - len(pending), pending)
                 pending = []
-    return Swept(bytes(roots), edges, wrong) if at == end else None
+    return Swept(bytes(roots), edges, wrong, claims) if at == end else None
 
 
 def _leaf_hashes(page: Sequence[tuple[int, bytes]]) -> list[bytes] | None:
@@ -121,12 +131,14 @@ class Plan:
     """What is to be swept, and how.
 
     ``sizes``, sorted: those of which roots are wanted. ``jobs`` counts processes; more than one need ``open_store``.
-    ``stretch`` is a multiple of the tile width, and of :data:`INDEX_STEP` where the index is compared.
+    ``protected``: whether to gather what is said of protected fields. ``stretch`` is a multiple of the tile width, and
+    of :data:`INDEX_STEP` where the index is compared.
     """
 
     size: int
     sizes: Sequence[int]
     index: bool
+    protected: bool = False
     jobs: int = 1
     open_store: OpenStore | None = None
     stretch: int = STRETCH
@@ -187,6 +199,7 @@ class _Growing:
                 self._intact.roots[size] = self._edge.root()
                 size = next(wanted, None)
         self._intact.not_as_indexed += swept.not_as_indexed
+        self._intact.claims.extend(swept.claims)
         return self._as_stored(only_full=True)
 
     def finish(self) -> Intact | None:
@@ -219,7 +232,8 @@ def _all_swept(reader: StoreReader, plan: Plan) -> Iterator[tuple[tuple[int, int
 
 
 def _sweep_here(reader: StoreReader, plan: Plan, stretch: tuple[int, int]) -> Swept | None:
-    return sweep_stretch(reader, *stretch, plan.sizes_within(*stretch), index=plan.index)
+    sizes = plan.sizes_within(*stretch)
+    return sweep_stretch(reader, *stretch, sizes, index=plan.index, protected=plan.protected)
 
 
 def _swept_elsewhere(
@@ -233,7 +247,9 @@ def _swept_elsewhere(
         ahead = iter(stretches)
         for stretch in stretches:
             for first, end in islice(ahead, 2 * plan.jobs - len(running)):
-                running.append(pool.submit(_sweep_there, first, end, plan.sizes_within(first, end), index=plan.index))
+                sizes = plan.sizes_within(first, end)
+                asked = {"index": plan.index, "protected": plan.protected}
+                running.append(pool.submit(_sweep_there, first, end, sizes, **asked))
             try:
                 swept = running.popleft().result()
             except (CountermarkError, BrokenProcessPool):
@@ -253,7 +269,7 @@ def _open_store(open_store: OpenStore | None) -> None:
     _store = open_store() if open_store else None
 
 
-def _sweep_there(first: int, end: int, sizes: Sequence[int], *, index: bool) -> Swept | None:
+def _sweep_there(first: int, end: int, sizes: Sequence[int], *, index: bool, protected: bool) -> Swept | None:
     assert _store is not None
     with _store.reader() as reader:
-        return sweep_stretch(reader, first, end, sizes, index=index)
+        return sweep_stretch(reader, first, end, sizes, index=index, protected=protected)

@@ -20,13 +20,14 @@ from typing import Final
 
 from countermark.audit.checkpoint import open_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span
+from countermark.audit.protected import Claims, check_protected
 from countermark.audit.stores.interface import SignedHead, StoreReader
 from countermark.audit.sweep import Intact, OpenStore, Plan, Progress, columns_of, sweep
 from countermark.audit.tiles import TILE_WIDTH, HashedTree, split_hashes, tile_path
 from countermark.audit.tree import HASH_BYTES, leaf_hash
 from countermark.errors import ProofInvalid
 
-__all__ = ["MAX_FINDINGS", "Progress", "Verification", "sensible_jobs"]
+__all__ = ["Progress", "Verification", "sensible_jobs"]
 
 MAX_FINDINGS: Final = 1000
 PUBLISHED: Final = "newest checkpoint"
@@ -34,6 +35,7 @@ KEPT: Final = "older checkpoints"
 RECORD: Final = "record of what was signed"
 HELD: Final = "checkpoint kept elsewhere"
 INDEX: Final = "index"
+PROTECTED: Final = "protected fields"
 _PROGRESS_EVERY = 4096
 _WORTH_ALL_CORES = 200_000
 
@@ -54,11 +56,15 @@ class _Reference:
 
 @dataclass
 class _Entries:
-    """The entries as they stand: numbers and leaf hashes in stored order, and where the index says otherwise."""
+    """The entries as they stand.
+
+    Numbers and leaf hashes in stored order, where the index says otherwise, what they say of protected fields.
+    """
 
     numbers: list[int] = field(default_factory=list)
     leaves: bytearray = field(default_factory=bytearray)
     not_as_indexed: list[int] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
 
     @property
     def well_numbered(self) -> bool:
@@ -79,6 +85,7 @@ class Verification:
         held: a signed checkpoint kept elsewhere.
         progress: called with entries done and entries in all; from the beginning again where something is wrong.
         index: compare the look-up index with the entries too.
+        protected: compare the data keys and ciphertexts too with what the entries say of them.
         jobs: processes that share the work; more than one needs ``open_store``.
         open_store: opens the store once more, in another process; must be picklable.
     """
@@ -92,11 +99,13 @@ class Verification:
         held: str | None,
         progress: Progress | None = None,
         index: bool = True,
+        protected: bool = True,
         jobs: int = 1,
         open_store: OpenStore | None = None,
     ) -> None:
         self._reader = reader
         self._with_index = index
+        self._with_protected = protected
         self._jobs = jobs
         self._open_store = open_store
         self._verifier_key = verifier_key
@@ -118,30 +127,33 @@ class Verification:
         rewritten = self._compare_references()
         if self._with_index:
             self._compare_index(rewritten=rewritten)
+        sealed = check_protected(self._claims, *self._reader.sealed()) if self._with_protected else []
+        parts = [*([INDEX] if self._with_index else []), *([PROTECTED] if self._with_protected else [])]
         compared = [r.source for r in (self._published, self._record, self._held) if r]
         return VerifyReport(
             origin=meta.get("origin", ""),
             verifier_key=self._verifier_key,
             size=self._tree.size,
             root=self._tree.root(self._tree.size) or b"",
-            compared=("leaf hashes", "tree hashes", *([INDEX] if self._with_index else []), *compared),
-            findings=tuple(self._findings[:MAX_FINDINGS]),
+            compared=("leaf hashes", "tree hashes", *parts, *compared),
+            findings=(*self._findings[:MAX_FINDINGS], *sealed[:MAX_FINDINGS]),
         )
 
     def _look(self) -> None:
         """Sweep the log; read it again to name what differs, where something does."""
         size = self._reader.entry_count()
         sizes = {size, self._head.size, *(r.size for r in self._references())}
-        plan = Plan(size, sorted(sizes), self._with_index, self._jobs, self._open_store)
+        asked = {"index": self._with_index, "protected": self._with_protected}
+        plan = Plan(size, sorted(sizes), jobs=self._jobs, open_store=self._open_store, **asked)
         intact = self._sweep(plan)
         self._tree: Intact | HashedTree
         self._recorded: Intact | HashedTree
         if intact:
             self._tree = self._recorded = intact
-            self._not_as_indexed = intact.not_as_indexed
+            self._not_as_indexed, self._claims = intact.not_as_indexed, intact.claims
             return
         entries, recorded = self._hash_entries(), self._recorded_leaves()
-        self._not_as_indexed = entries.not_as_indexed
+        self._not_as_indexed, self._claims = entries.not_as_indexed, entries.claims
         self._tree = tree = HashedTree(bytes(entries.leaves))
         self._recorded = tree if recorded == tree.leaves else HashedTree(recorded)
         self._compare_hashes(entries, tree, recorded)
@@ -183,6 +195,8 @@ class Verification:
             entries.leaves += leaf
             if self._with_index and (indexed_leaf != leaf or columns != columns_of(body)):
                 entries.not_as_indexed.append(number)
+            if self._with_protected:
+                entries.claims.read(number, body)
             if self._progress and done % _PROGRESS_EVERY == 0:
                 self._progress(done, total)
         if self._progress:

@@ -54,7 +54,8 @@ def swept(path: Path, *, jobs: int = 1, sizes: tuple[int, ...] = (), index: bool
     store = SqliteStore(path, read_only=True)
     with store.snapshot() as reader:
         size = reader.entry_count()
-        plan = Plan(size, sizes or (size,), index, jobs, partial(SqliteStore, path, read_only=True), stretch=STRETCH)
+        opening = partial(SqliteStore, path, read_only=True)
+        plan = Plan(size, sizes or (size,), index, jobs=jobs, open_store=opening, stretch=STRETCH)
         assert plan.elsewhere == (jobs > 1)
         done = sweep(reader, plan)
     store.close()
