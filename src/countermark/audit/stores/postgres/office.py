@@ -34,7 +34,6 @@ _LOST_AFTER: Final = "30s"
 _TRY_LOCK = "SELECT pg_try_advisory_lock((x'436D4C67'::bigint << 32) | 'sequencer'::regclass::oid::bigint)"
 _SESSION = f"""SET idle_session_timeout = '{_LOST_AFTER}'; SET idle_in_transaction_session_timeout = '{_LOST_AFTER}';
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"""
-_TAKE = "SELECT id, event_id, body, sealed, channel FROM inbox ORDER BY id LIMIT %s"
 
 
 class Office:
@@ -143,7 +142,7 @@ class Office:
 
     def _drain(self, sequencer: Sequencer) -> int:
         """Sequence what is in the inbox; how many rows that were."""
-        rows = self._connection.execute(_TAKE, (MAX_BATCH,), binary=True).fetchall()
+        rows = self._store.take(MAX_BATCH)
         if not rows:
             return 0
         entries: list[AppendEntry] = []

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg import errors
 
 from countermark.audit.privacy import Sealed
 from countermark.audit.stores.interface import NewEntry
@@ -39,6 +40,14 @@ def make_durable(connection: Connection, name: str) -> None:
         connection.execute("SET synchronous_commit = on")
 
 
+_IN_OFFICE = "SELECT 1 / (epoch = %s)::int FROM sequencer WHERE id = 0 FOR UPDATE"
+"""Divides by zero where another epoch began."""
+_ADVANCE = """WITH moved AS (UPDATE head SET size = %s, root = %s WHERE size = %s AND root = %s RETURNING id)
+SELECT ln(count(*)) FROM moved"""
+"""Takes the logarithm of zero where the head is not where it was left."""
+# Whether an event is in the log already is known with the row: only the sequencer that asks adds any.
+_TAKE = """SELECT inbox.id, inbox.event_id, inbox.body, inbox.sealed, inbox.channel, event_index.seq
+FROM inbox LEFT JOIN event_index USING (event_id) ORDER BY inbox.id LIMIT %s"""
 ADD_PENDING = "INSERT INTO pending (attempt, tenant, time, session) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -122,10 +131,14 @@ class PostgresStore:
 class SequencerStore:
     """The tables, to write: a :class:`~countermark.audit.stores.interface.WriterStore`.
 
-    Every transaction first looks whether the epoch is still the one under which this sequencer took office, and holds
-    that row until it ends; a successor raises the epoch before it reads anything. So what a sequencer writes that was
-    stopped for a while, or cut off from a server that failed over, either came before its successor's first look or
-    does not come at all. The advisory lock alone would not do: it is not replicated, and poolers lose it.
+    Every transaction begins with a statement that fails unless the epoch is still the one under which this sequencer
+    took office, and that holds the row until the end; a successor raises the epoch before it reads anything. So what
+    a sequencer writes that was stopped for a while, or cut off from a server that failed over, either came before its
+    successor's first look or does not come at all. The advisory lock alone would not do: it is not replicated, and
+    poolers lose it.
+
+    Statements go to the server without waiting for each other's results, so a transaction takes one round trip: what
+    must hold is said in SQL, in expressions that fail where it does not.
     """
 
     def __init__(self, connection: Connection, name: str, epoch: int) -> None:
@@ -134,6 +147,7 @@ class SequencerStore:
         self._connection = connection
         self._epoch = epoch
         self._waiting: list[str] = []
+        self._new: set[str] = set()
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[None]:
@@ -141,25 +155,41 @@ class SequencerStore:
 
         Raises:
             AuditError: another sequencer took over.
+            AuditStoreDamaged: the head was moved by somebody else.
         """
-        with reported(self.name), self._connection.pipeline(), self._connection.transaction():
-            if not durable:
-                self._execute("SET LOCAL synchronous_commit = off")
-            row = self._execute("SELECT epoch FROM sequencer WHERE id = 0 FOR UPDATE").fetchone()
-            if row is None or row[0] != self._epoch:
-                raise AuditError(
-                    f"Another process has taken over as the sequencer of {self.name}.",
-                    remedy="Open the log again; what was acknowledged is safe.",
-                )
-            yield
+        try:
+            with self._connection.pipeline(), self._connection.transaction():
+                if not durable:
+                    self._execute("SET LOCAL synchronous_commit = off")
+                self._execute(_IN_OFFICE, (self._epoch,))
+                yield
+        except errors.DivisionByZero as error:
+            raise AuditError(
+                f"Another process has taken over as the sequencer of {self.name}.",
+                remedy="Open the log again; what was acknowledged is safe.",
+            ) from error
+        except errors.InvalidArgumentForLogarithm as error:
+            raise AuditStoreDamaged(f"The head of {self.name} was changed by someone else.") from error
+        except psycopg.Error as error:
+            with reported(self.name):
+                raise error
 
     def create(self, origin: str, verifier_key: str) -> None:
         """Make the rows of a new, empty log. Call inside a transaction."""
         self._many("INSERT INTO meta VALUES (%s, %s)", [("origin", origin), ("verifier_key", verifier_key)])
         self._execute("INSERT INTO head VALUES (0, 0, %s, '')", (EMPTY_ROOT,))
 
+    def take(self, limit: int) -> list[tuple[int, str, bytes, bytes | None, str]]:
+        """The oldest rows of the inbox: id, event id, body, protected fields, whom to tell."""
+        rows = self._connection.execute(_TAKE, (limit,), binary=True).fetchall()
+        self._new = {event_id for _, event_id, _, _, _, seq in rows if seq is None}
+        return [(number, event_id, body, sealed, channel) for number, event_id, body, sealed, channel, _ in rows]
+
     def known(self, event_ids: Sequence[str]) -> Mapping[str, tuple[int, bytes | None]]:
         """Index and bytes of those events that are in the log already."""
+        event_ids = [event_id for event_id in event_ids if event_id not in self._new]
+        if not event_ids:
+            return {}
         query = (
             "SELECT event_id, seq, body FROM event_index LEFT JOIN entry USING (seq)"
             ' WHERE event_id = ANY(%s COLLATE "C")'
@@ -191,14 +221,8 @@ class SequencerStore:
         self._many(upsert, list(tiles))
 
     def advance_head(self, old: tuple[int, bytes], new: tuple[int, bytes]) -> None:
-        """Move the head from one ``(size, root)`` to the next.
-
-        Raises:
-            AuditStoreDamaged: the head is not where the writer left it.
-        """
-        swap = "UPDATE head SET size = %s, root = %s WHERE size = %s AND root = %s RETURNING id"
-        if self._execute(swap, (*new, *old)).fetchone() is None:
-            raise AuditStoreDamaged(f"The head of {self.name} was changed by someone else.")
+        """Move the head from one ``(size, root)`` to the next; the transaction fails where it was elsewhere."""
+        self._execute(_ADVANCE, (*new, *old))
 
     def put_note(self, size: int, note: str, *, keep: bool) -> None:
         """Publish a signed checkpoint; ``keep`` it for the record too. Wakes whoever waits for it."""
