@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from countermark.audit import AuditLog, NoteSigner, open_checkpoint, verify_receipt
 from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency
-from countermark.errors import AuditPoisoned, EventInvalid
-from countermark.model import Event
+from countermark.audit.warrant import Warrant
+from countermark.errors import AuditPoisoned, EventInvalid, KeyUnavailable, NotFound
+from countermark.model import ActorRef, Event
 
 SIGNER = NoteSigner("contract.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 THREADS, EACH = 16, 20
@@ -271,6 +272,63 @@ def test_what_was_begun_is_unfinished_for_others_until_its_outcome(open_log: Ope
         time.sleep(0.01)  # a server may take a moment to notice that a writer is gone
     log.append(event("lost"))
     assert log.unfinished() == ()
+
+
+def test_clocks_that_go_back_change_no_order_and_no_search(open_log: Open) -> None:
+    log = open_log()
+    times = [f"2026-11-22T10:00:{second:02d}.000Z" for second in (30, 40, 5, 6, 50)]
+    assert [log.append(event(time=time)).index for time in times] == [0, 1, 2, 3, 4]
+    assert [log.event(index).time for index in range(5)] == times
+    assert [index for index, _ in log.list(since="2026-11-22T10:00:10.000Z", until="2026-11-22T10:00:45.000Z")] == [
+        1,
+        0,
+    ]
+    assert log.verify().ok
+
+
+def test_a_master_key_rotated_in_mid_stream_opens_what_came_before_and_after(open_log: Open) -> None:
+    old, new = bytes(32), bytes(range(32))
+    log = open_log(master_key=old)
+    log.append(event(), protected={"prompt": "before"})
+    log.close()
+    log = open_log(master_key=new, older_master_keys=[old])
+    log.append(event(), protected={"prompt": "after"})
+    assert [log.reveal(index, "prompt", reason="a test") for index in (0, 1)] == ["before", "after"]
+    assert log.verify().ok
+    log.close()
+    with pytest.raises(KeyUnavailable):
+        open_log(master_key=old)  # it would go on under a key that was replaced
+    log = open_log(master_key=new)
+    assert log.reveal(1, "prompt", reason="a test") == "after"
+    with pytest.raises(KeyUnavailable, match="wrapped under master key"):
+        log.reveal(0, "prompt", reason="a test")
+
+
+def test_what_is_erased_is_gone_what_is_held_stays_and_every_proof_holds(open_log: Open) -> None:
+    alice = ActorRef(pseudonym="a" * 32, key_id="01234567")
+    why = Warrant("request 17")
+    log = open_log()
+    recorded = [log.append(event(actor=alice), protected={"prompt": f"cat {n}"}).event for n in range(4)]
+    log.append(event(), protected={"prompt": "somebody else's"})
+    receipts, held = [log.receipt(index) for index in range(5)], log.checkpoint()
+    hold = log.hold(why, events=[recorded[1].event_id])
+    erasure = log.erase(why, subject=alice.pseudonym)
+    assert erasure.erased == tuple(recorded[n].event_id for n in (0, 2, 3))
+    assert erasure.held_back == {hold.id: (recorded[1].event_id,)}
+    log.close()
+    log = open_log()
+    for index, gone in enumerate([True, False, True, True, False]):
+        if gone:
+            with pytest.raises(NotFound, match="erased"):
+                log.reveal(index, "prompt", reason="a test")
+        else:
+            assert log.reveal(index, "prompt", reason="a test")
+    with log._store.reader() as reader:
+        keys, ciphertexts = reader.sealed()
+    assert not (keys | {event_id for event_id, _ in ciphertexts}) & set(erasure.erased)
+    assert log.verify(held).ok
+    for receipt in receipts:
+        verify_receipt(receipt, verifier_key=log.verifier_key)
 
 
 def test_the_index_can_be_made_anew(open_log: Open, address: Path | str) -> None:

@@ -23,6 +23,7 @@ import psycopg
 from tests.integration.test_audit_faults import event
 from tests.postgres_server import Server, memory_folder, running
 
+from countermark import Countermark
 from countermark.audit import AuditLog, NoteSigner
 from countermark.audit.query import INDEX_COLUMNS
 from countermark.audit.stores.interface import SignedHead
@@ -43,6 +44,7 @@ from countermark.errors import (
     SettingsInvalid,
 )
 from countermark.model import Event
+from countermark.safety import ImageEnsemble, PromptEnsemble
 from countermark.settings import AuditSettings, Settings, load_settings
 
 SIGNER = NoteSigner("faults.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -433,6 +435,35 @@ def test_an_installation_keeps_its_log_where_settings_say(database: str, signed:
         report = reader.verify()
         assert report.ok
         assert "record of what was signed" in report.compared
+
+
+def test_processes_that_start_together_record_a_lost_attempt_once(
+    database: str,
+    signed: str,
+    tmp_path: Path,
+    prompt_safety: PromptEnsemble,
+    image_safety: ImageEnsemble,
+) -> None:
+    settings = Settings(home=tmp_path / "home", audit=AuditSettings(url=database, signed=signed))
+    home = Home(settings)
+    home.make()
+    with home.open_log() as log:
+        for number in range(3):
+            log.begin(f"{number:032x}", tenant="t", time=TIME)
+    start = threading.Barrier(4)
+
+    def open_one(_: int) -> Countermark:
+        start.wait()
+        return Countermark(settings, prompt_safety=prompt_safety, image_safety=image_safety)
+
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(open_one, range(4)))
+    try:
+        assert [entry.attempt for _, entry in opened[0].log.list()] == [f"{number:032x}" for number in (2, 1, 0)]
+        assert opened[0].log.unfinished() == ()
+    finally:
+        for one in opened:
+            one.close()
 
 
 def test_the_command_line_reads_verifies_and_migrates_it(

@@ -263,6 +263,17 @@ def test_another_policy_is_recorded_when_it_comes_into_force(
     assert change.params["before_sha256"] == load_policy().digest
 
 
+def test_another_policy_is_recorded_whatever_came_last(
+    build: Callable[..., Countermark], photo: NDArray[np.uint8]
+) -> None:
+    cm = build()
+    generate(cm, photo)
+    cm.log.reveal(0, "prompt", reason="a complaint")  # an event under no policy
+    cm.close()
+    strict = load_policy().model_copy(update={"categories": _hold_everything()})
+    assert types(build(policy=strict).log) == [EventType.RELEASED, EventType.ACCESS, EventType.POLICY_CHANGED]
+
+
 # --- 3: nothing can be rewritten ---
 
 

@@ -59,6 +59,7 @@ def test_a_prompt_is_shown_only_for_a_reason_and_on_the_record(log: Log) -> None
 
 def test_a_subject_is_erased_except_what_is_under_hold(log: Log, home: Home) -> None:
     code, placed, _ = log("hold", "add", "--event", 2, "--reason", "case 7")
+    (placed,) = placed
     assert (code, placed["events"]) == (0, [f"{2:032x}"])
     code, _, complaint = log("erase", "--subject", "alice@example.org", "--reason", "request 1")
     assert (code, "--yes" in complaint) == (2, True)
@@ -87,6 +88,32 @@ def test_holds_by_subject_and_query(log: Log) -> None:
     for wrong in (("--query", "colour=red"), ("--query", "tenant"), ()):
         assert log("hold", "add", *wrong, "--reason", "x")[0] == 2
     assert run(["log", "hold", "add", "--query", "tenant=acme"]) == 2, "a reason is required"
+
+
+def test_keys_rotate_on_the_record_and_nobody_escapes_an_erasure_by_it(
+    log: Log, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for purpose in ("pseudonym", "master", "watermark"):
+        assert run(["keys", "rotate", purpose, "--reason", "yearly", "--home", str(home.folder), "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)
+        (newest,) = log("list", "-n", 1)[1]
+        assert (newest["type"], newest["reasons"]) == ("key.rotated", ["yearly"])
+        said = newest["params"]
+        assert (said["purpose"], said["epoch"], said["key_id"]) == (purpose, "1", made["key_id"])
+        assert said["before_key_id"] == home.keys.key_id(purpose, 0) != made["key_id"]
+    with home.open_log() as opened:
+        alice = home.pseudonym("alice@example.org")
+        event = Warrant("asked", alice).event(EventType.REFUSED, tenant="acme", event_id=f"{6:032x}")
+        opened.append(event, protected={"prompt": "cat 6"})
+    assert log("show", 0, "--reveal", "--reason", "x")[1]["revealed"] == {"prompt": "cat 0"}, "under the older key"
+    placed = log("hold", "add", "--subject", "alice@example.org", "--reason", "case 8")[1]
+    assert len({one["query"]["actor"] for one in placed}) == 2
+    for one in placed:
+        assert log("hold", "release", one["id"], "--reason", "closed")[0] == 0
+    code, erased, _ = log("erase", "--subject", "alice@example.org", "--reason", "request 2", "--yes")
+    assert (code, sorted(erased["erased"])) == (0, [f"{number:032x}" for number in (0, 2, 4, 6)])
+    assert log("verify")[1]["intact"]
+    assert run(["keys", "rotate", "audit-log", "--reason", "x", "--home", str(home.folder)]) == 2
 
 
 def test_an_export_continues_a_checkpoint_and_verifies_offline(log: Log, home: Home, tmp_path: Path) -> None:

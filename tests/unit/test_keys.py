@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from countermark.errors import KeyUnavailable, OutputUnwritable, SettingsInvalid
-from countermark.keys import KeyRing, Purpose, resolve
+from countermark.keys import KeyInfo, KeyRing, Purpose, resolve
 from countermark.keys.ring import OF_AN_INSTALLATION
 
 
@@ -88,3 +88,42 @@ def test_an_unwritable_folder_is_a_typed_error() -> None:
     with pytest.raises(OutputUnwritable) as caught:
         KeyRing.open(Path("/proc/countermark-keys")).ensure()
     assert "COUNTERMARK_HOME" in caught.value.remedy
+
+
+def test_a_rotation_is_announced_before_the_key_is_there(ring: KeyRing) -> None:
+    said: list[tuple[str, int, str]] = []
+
+    def announce(before: KeyInfo, epoch: int, key_id: str) -> None:
+        assert ring.epochs(Purpose.MASTER) == (0,)
+        said.append((before.key_id, epoch, key_id))
+
+    first = ring.key_id(Purpose.MASTER)
+    made = ring.rotate(Purpose.MASTER, announce)
+    assert said == [(first, 1, made.key_id)]
+    assert ring.key_id(Purpose.MASTER) == made.key_id != first
+    assert [len(ring.secrets(Purpose.MASTER)), ring.key_id(Purpose.MASTER, 0)] == [2, first]
+
+
+def test_a_rotation_that_cannot_be_announced_does_not_happen(ring: KeyRing) -> None:
+    def announce(*_: object) -> None:
+        raise OutputUnwritable("the log is full")
+
+    with pytest.raises(OutputUnwritable):
+        ring.rotate(Purpose.MASTER, announce)
+    assert ring.epochs(Purpose.MASTER) == (0,)
+
+
+def test_what_cannot_be_rotated_is_said(ring: KeyRing, tmp_path: Path) -> None:
+    def announce(*_: object) -> None:
+        return
+
+    with pytest.raises(KeyUnavailable, match="trusted because they name it"):
+        ring.rotate(Purpose.AUDIT_LOG, announce)
+    with pytest.raises(KeyUnavailable, match="no key 'master'"):
+        KeyRing.open(tmp_path / "empty").rotate(Purpose.MASTER, announce)
+    with pytest.raises(KeyUnavailable, match="kept elsewhere"):
+        KeyRing.open(ring.folder, {Purpose.MASTER: "env://KEY"}).rotate(Purpose.MASTER, announce)
+    for _ in range(15):
+        ring.rotate(Purpose.WATERMARK, announce)
+    with pytest.raises(KeyUnavailable, match="All 16 epochs"):
+        ring.rotate(Purpose.WATERMARK, announce)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -62,6 +62,7 @@ class AuditLog(Exporter):
         *,
         signer: NoteSigner | None = None,
         master_key: bytes | None = None,
+        older_master_keys: Sequence[bytes] = (),
         signed: Path | str | None = None,
         read_only: bool = False,
         verifier_key: str | None = None,
@@ -76,6 +77,7 @@ class AuditLog(Exporter):
             signer: the log's key, named after its origin. A log in files without one uses the key ring ``keys/``
                 beside it; a log in PostgreSQL needs it, except to read or without ``sequence``.
             master_key: 32 bytes that wrap the data keys of protected fields; comes from the same ring by default.
+            older_master_keys: those that were in force before, for what was written then.
             signed: the record of what was signed; keep it out of backups. A log in files has it in ``signed.db``
                 beside it; one in PostgreSQL needs it to write: a file where all writers are on one host, otherwise
                 the ``postgresql://`` address of another database, which all of them reach.
@@ -94,9 +96,10 @@ class AuditLog(Exporter):
             MissingExtra: PostgreSQL, and the extra ``postgres`` is not installed.
         """
         if signer is None and sequence and not read_only:
-            signer, ring_key = _from_key_ring(path_or_url)
-            master_key = master_key or ring_key
-        vault = Vault(master_key) if master_key else None
+            signer, ring_keys = _from_key_ring(path_or_url)
+            if master_key is None:
+                master_key, *older_master_keys = ring_keys
+        vault = Vault(master_key, older_master_keys) if master_key else None
         backend = _backend(path_or_url, signed)
         if read_only:
             return cls._open_to_read(backend, vault, signer.verifier_key if signer else verifier_key)
@@ -171,7 +174,7 @@ class AuditLog(Exporter):
     def _check_master_key(self) -> None:
         with self._store.reader() as reader:
             newest = reader.newest_master_id()
-        if self._vault and newest and newest != self._vault.master_id:
+        if self._vault and newest and not self._vault.opens(newest):
             raise KeyUnavailable(
                 f"The newest protected fields are under master key {newest}, but {self._vault.master_id} was given.",
                 remedy="Give the master key that this log was written with.",
@@ -259,7 +262,7 @@ class AuditLog(Exporter):
         return self._writer
 
 
-def _from_key_ring(path_or_url: str | Path) -> tuple[NoteSigner, bytes]:
+def _from_key_ring(path_or_url: str | Path) -> tuple[NoteSigner, list[bytes]]:
     """The keys of a log in files whose caller has none: those of the ring beside it, made where missing."""
     if is_postgres(path_or_url):
         raise KeyUnavailable(
@@ -269,7 +272,7 @@ def _from_key_ring(path_or_url: str | Path) -> tuple[NoteSigner, bytes]:
     ring = KeyRing.open(store_path(path_or_url).parent / "keys")
     ring.ensure()
     key = ring.ed25519("audit-log")
-    return NoteSigner(default_origin(key.public_key().public_bytes_raw()), key), ring.secret("master")
+    return NoteSigner(default_origin(key.public_key().public_bytes_raw()), key), ring.secrets("master")
 
 
 def _backend(path_or_url: str | Path, signed: Path | str | None) -> Backend:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
 
@@ -55,20 +55,28 @@ class Disclosure:
 
 
 class Vault:
-    """Seals and opens protected fields under one master key.
+    """Seals protected fields under one master key, and opens what was sealed under it or an older one.
 
     Args:
         master_key: 32 bytes.
+        older: master keys that were in force before.
 
     Raises:
-        KeyUnavailable: the master key has another length.
+        KeyUnavailable: a master key has another length.
     """
 
-    def __init__(self, master_key: bytes) -> None:
-        if len(master_key) != _KEY_BYTES:
-            raise KeyUnavailable(f"The master key is {len(master_key)} bytes long, not {_KEY_BYTES}.")
-        self._wrapping_key = _derive(master_key, "wrap")
-        self.master_id = hashlib.sha256(b"countermark/audit/master-id/v1\0" + self._wrapping_key).hexdigest()[:16]
+    def __init__(self, master_key: bytes, older: Iterable[bytes] = ()) -> None:
+        self._wrapping_keys: dict[str, bytes] = {}
+        for key in (master_key, *older):
+            if len(key) != _KEY_BYTES:
+                raise KeyUnavailable(f"The master key is {len(key)} bytes long, not {_KEY_BYTES}.")
+            wrapping_key = _derive(key, "wrap")
+            self._wrapping_keys.setdefault(_master_id(wrapping_key), wrapping_key)
+        self.master_id = next(iter(self._wrapping_keys))
+
+    def opens(self, master_id: str) -> bool:
+        """Whether what was sealed under the master key of that name can be opened."""
+        return master_id in self._wrapping_keys
 
     def seal(self, event_id: str, fields: Mapping[str, str], known: WrappedKey | None = None) -> Sealed:
         """Encrypt and commit to ``fields`` under a fresh data key.
@@ -120,18 +128,22 @@ class Vault:
         Raises:
             KeyUnavailable: the master key is another one, or the stored key was altered.
         """
-        if key.master_id != self.master_id:
+        if not self.opens(key.master_id):
             raise KeyUnavailable(
                 f"Data key {key.key_id} is wrapped under master key {key.master_id}, but {self.master_id} was given.",
                 remedy="Give the master key that this log was written with.",
             )
         try:
-            return _decrypt(self._wrapping_key, key.wrapped, key.key_id)
+            return _decrypt(self._wrapping_keys[key.master_id], key.wrapped, key.key_id)
         except InvalidTag:
             raise AuditStoreDamaged(f"The stored data key {key.key_id} was altered.") from None
 
     def _wrap(self, key_id: str, data_key: bytes) -> WrappedKey:
-        return WrappedKey(key_id, self.master_id, _encrypt(self._wrapping_key, data_key, key_id))
+        return WrappedKey(key_id, self.master_id, _encrypt(self._wrapping_keys[self.master_id], data_key, key_id))
+
+
+def _master_id(wrapping_key: bytes) -> str:
+    return hashlib.sha256(b"countermark/audit/master-id/v1\0" + wrapping_key).hexdigest()[:16]
 
 
 def _derive(key: bytes, purpose: str) -> bytes:

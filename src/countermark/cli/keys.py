@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from countermark.cli.log.shared import home_of, on_warrant, warrant
 from countermark.cli.output import common, console, load, print_json
+
+if TYPE_CHECKING:
+    from countermark.keys.ring import KeyInfo
 
 
 @click.group("keys")
 def command() -> None:
-    """Make and list keys. Secrets are never printed."""
+    """Make, list and rotate keys. Secrets are never printed."""
 
 
 @command.command("init")
@@ -55,6 +60,37 @@ def list_keys(as_json: bool, home: Path | None) -> int:
     for info in infos:
         table.add_row(info.purpose, str(info.epoch), info.key_id, info.algorithm, info.created, info.location)
     console().print(table)
+    return 0
+
+
+@command.command("rotate")
+@click.argument("purpose", type=click.Choice(["watermark", "master", "pseudonym"]))
+@on_warrant()
+@common
+def rotate(*, purpose: str, reason: str, actor: str | None, as_json: bool, home: Path | None) -> int:
+    """Make a new key take over for PURPOSE; older ones stay, for what was made with them.
+
+    It is an event of the audit log, recorded before the key is used. Running processes go on with the old key until
+    they are started again. The log's own key cannot be rotated: it is what checkpoints and receipts are trusted by.
+    """
+    from countermark.audit.warrant import Warrant
+    from countermark.model import EventType
+
+    place = home_of(home)
+    asked: Warrant = warrant(place, reason, actor)
+
+    with place.open_log() as log:
+
+        def announce(before: KeyInfo, epoch: int, key_id: str) -> None:
+            params = {"purpose": purpose, "epoch": str(epoch), "key_id": key_id, "before_key_id": before.key_id}
+            log.append(asked.event(EventType.KEY_ROTATED, params=params))
+
+        info = place.keys.rotate(purpose, announce)
+    if as_json:
+        print_json(asdict(info))
+    else:
+        console().print(f"[green]✓[/] {purpose} key {info.key_id} of epoch {info.epoch} is in force: {info.location}")
+        console().print("  Start running processes again, so that they use it; keep the older keys.")
     return 0
 
 

@@ -89,11 +89,16 @@ class Home:
     def open_log(self, *, read_only: bool = False) -> AuditLog:
         """The audit log. One process at a time may write to it, unless it is in PostgreSQL."""
         signed = self.settings.audit.signed or self.folder / "signed.db"
-        if read_only:
-            master = self.keys.secret(Purpose.MASTER) if self.keys.epochs(Purpose.MASTER) else None
-            return AuditLog.open(self.log_address, master_key=master, signed=signed, read_only=True)
+        masters = self.keys.secrets(Purpose.MASTER)
+        if not masters and not read_only:
+            raise KeyUnavailable("There is no master key yet.", remedy="Make it with: countermark keys init")
         return AuditLog.open(
-            self.log_address, signer=self.note_signer(), master_key=self.keys.secret(Purpose.MASTER), signed=signed
+            self.log_address,
+            signer=None if read_only else self.note_signer(),
+            master_key=masters[0] if masters else None,
+            older_master_keys=masters[1:],
+            signed=signed,
+            read_only=read_only,
         )
 
     def open_objects(self) -> ObjectStore:
@@ -110,8 +115,8 @@ class Home:
         if chosen.backend == "imwatermark":
             from countermark.watermark import InvisibleWatermark
 
-            newest_first = [ring.secret(Purpose.WATERMARK, epoch) for epoch in reversed(epochs)]
-            return InvisibleWatermark(chosen.method, key=newest_first[0], older_keys=newest_first[1:])
+            key, *older = ring.secrets(Purpose.WATERMARK)
+            return InvisibleWatermark(chosen.method, key=key, older_keys=older)
         from countermark.watermark import Lattice
 
         keys = {epoch: ring.secret(Purpose.WATERMARK, epoch) for epoch in epochs}
@@ -145,7 +150,14 @@ class Home:
 
     def pseudonym(self, actor: str) -> ActorRef | None:
         """A keyed pseudonym: the same person reads the same, and nobody can guess who it is without the key."""
-        if not actor:
-            return None
-        digest = hmac.digest(self.keys.secret(Purpose.PSEUDONYM), b"actor\0" + actor.encode(), hashlib.sha256)
-        return ActorRef(pseudonym=digest.hex()[:32], key_id=self.keys.key_id(Purpose.PSEUDONYM))
+        return self.pseudonyms(actor)[0] if actor else None
+
+    def pseudonyms(self, actor: str) -> tuple[ActorRef, ...]:
+        """All pseudonyms that a person had or has, one for each epoch of the key, the newest first."""
+        epochs = reversed(self.keys.epochs(Purpose.PSEUDONYM) or (None,))
+        return tuple(self._pseudonym(actor, epoch) for epoch in epochs)
+
+    def _pseudonym(self, actor: str, epoch: int | None) -> ActorRef:
+        key = self.keys.secret(Purpose.PSEUDONYM, epoch)
+        digest = hmac.digest(key, b"actor\0" + actor.encode(), hashlib.sha256)
+        return ActorRef(pseudonym=digest.hex()[:32], key_id=self.keys.key_id(Purpose.PSEUDONYM, epoch))

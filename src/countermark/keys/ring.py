@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -38,6 +38,9 @@ class Purpose(StrEnum):
 
 OF_AN_INSTALLATION = tuple(purpose for purpose in Purpose if purpose is not Purpose.WITNESS)
 """What every installation has. A witness is another party, with a key of its own."""
+
+ROTATED = {Purpose.WATERMARK: 16, Purpose.MASTER: 100, Purpose.PSEUDONYM: 100}
+"""What can be rotated, and how many epochs of it there can be: a watermark has four bits for its own."""
 
 _ALGORITHMS = {
     Purpose.WATERMARK: "keyed watermark, 256 bits",
@@ -87,9 +90,42 @@ class KeyRing:
         for purpose in purposes:
             if purpose in self._uris or self.epochs(purpose):
                 continue
-            self._write(self._path(purpose, 0), secrets.token_bytes(SECRET_BYTES))
+            self._write(self._path(purpose, 0), secrets.token_bytes(SECRET_BYTES))  # or another process just did
             made.append(self._info(purpose, 0))
         return made
+
+    def rotate(self, purpose: Purpose | str, announce: Callable[[KeyInfo, int, str], None]) -> KeyInfo:
+        """Make a new key take over; older ones stay, for what was made with them.
+
+        Args:
+            purpose: of :data:`ROTATED`.
+            announce: called with the key in force, the next epoch and the next key's id before the key is there; what
+                it raises ends the rotation.
+
+        Raises:
+            KeyUnavailable: no such key yet, or it cannot be rotated here.
+        """
+        purpose = Purpose(purpose)
+        epochs = self.epochs(purpose)
+        if purpose not in ROTATED:
+            raise KeyUnavailable(
+                f"The key '{purpose}' cannot be rotated: checkpoints and receipts are trusted because they name it.",
+                remedy="Where it was lost or stolen, start a new log under a new name and publish its key.",
+            )
+        if purpose in self._uris:
+            raise KeyUnavailable(
+                f"The key '{purpose}' is kept elsewhere ({self._uris[purpose].partition(':')[0]}:), not in this ring.",
+                remedy="Rotate it there, or let this ring keep it.",
+            )
+        if not epochs:
+            raise KeyUnavailable(f"There is no key '{purpose}' yet.", remedy="Make it with: countermark keys init")
+        if epochs[-1] + 1 >= ROTATED[purpose]:
+            raise KeyUnavailable(f"All {ROTATED[purpose]} epochs of the key '{purpose}' are used up.")
+        value, epoch = secrets.token_bytes(SECRET_BYTES), epochs[-1] + 1
+        announce(self._info(purpose, epochs[-1]), epoch, _key_id(purpose, value))
+        if not self._write(self._path(purpose, epoch), value):
+            raise KeyUnavailable(f"Another process rotated the key '{purpose}' at the same time; theirs is in force.")
+        return self._info(purpose, epoch)
 
     def secret(self, purpose: Purpose | str, epoch: int | None = None) -> bytes:
         """The 32-byte secret of a purpose; the newest epoch unless told.
@@ -106,6 +142,10 @@ class KeyRing:
             raise KeyUnavailable(f"The key ring {self.folder} holds no key for '{purpose}'{wanted}.")
         path = self._path(purpose, epochs[-1] if epoch is None else epoch)
         return decode_secret(read_private(path), str(path))
+
+    def secrets(self, purpose: Purpose | str) -> list[bytes]:
+        """The secrets of all epochs, the newest first."""
+        return [self.secret(purpose, epoch) for epoch in reversed(self.epochs(purpose))]
 
     def ed25519(self, purpose: Purpose | str) -> Ed25519PrivateKey:
         """The newest signing key of a purpose; the secret is its RFC 8032 seed."""
@@ -126,8 +166,7 @@ class KeyRing:
 
     def key_id(self, purpose: Purpose | str, epoch: int | None = None) -> str:
         """A public name for a key: 8 hexadecimal digits of a domain-separated SHA-256."""
-        digest = hashlib.sha256(b"countermark/key-id/v1\0" + Purpose(purpose).encode() + self.secret(purpose, epoch))
-        return digest.hexdigest()[:8]
+        return _key_id(Purpose(purpose), self.secret(purpose, epoch))
 
     def _info(self, purpose: Purpose, epoch: int) -> KeyInfo:
         if purpose in self._uris:
@@ -141,8 +180,8 @@ class KeyRing:
     def _path(self, purpose: Purpose, epoch: int) -> Path:
         return self.folder / f"{purpose}-{epoch:02d}.key"
 
-    def _write(self, path: Path, value: bytes) -> None:
-        """Write a new key file whole or not at all, never over an old one."""
+    def _write(self, path: Path, value: bytes) -> bool:
+        """Write a new key file whole or not at all, never over an old one; whether it is ours."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".new-")  # mode 0600
@@ -156,9 +195,14 @@ class KeyRing:
                 with contextlib.suppress(FileNotFoundError):
                     Path(name).unlink()
         except FileExistsError:
-            return  # another process made it first: theirs is the key
+            return False
         except OSError as error:
             raise OutputUnwritable(
                 f"The key folder {self.folder} cannot be written: {error.strerror or error}.",
                 remedy="Set COUNTERMARK_HOME to a folder that you own.",
             ) from error
+        return True
+
+
+def _key_id(purpose: Purpose, secret: bytes) -> str:
+    return hashlib.sha256(b"countermark/key-id/v1\0" + purpose.encode() + secret).hexdigest()[:8]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from numpy import uint8
 from numpy.typing import NDArray
 
 from countermark.credentials import Ingredient
-from countermark.errors import AlreadyMarked, CountermarkError, GenerationFailed, PromptInvalid
+from countermark.errors import AlreadyMarked, CountermarkError, EventInvalid, GenerationFailed, PromptInvalid
 from countermark.imaging import Raster, encode
 from countermark.model import (
     MAX_PROMPT_CHARS,
@@ -32,6 +34,13 @@ from countermark.pipeline.records import blank_event
 from countermark.pipeline.strike import strike
 from countermark.policy import decide, decide_failure
 
+_UNDER_A_POLICY = (
+    EventType.RELEASED,
+    EventType.REFUSED,
+    EventType.HELD,
+    EventType.FAILED,
+    EventType.POLICY_CHANGED,
+)
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
 T = TypeVar("T")
 _FRAGILE = (
@@ -243,17 +252,21 @@ class Pipeline:
             blank = blank_event(
                 EventType.FAILED, attempt=pending.attempt, tenant=pending.tenant, source=self.parts.source
             )
+            # The same for every process that finds it, so that of several which start at once only one is recorded.
+            event_id = hashlib.sha256(b"countermark/interrupted\0" + pending.attempt.encode()).hexdigest()[:32]
             reasons = (f"{_INTERRUPTED} (begun {pending.time})",)
             policy = self.parts.policy.ref
-            self.parts.log.append(
-                blank.model_copy(update={"error": "interrupted", "reasons": reasons, "policy": policy})
-            )
+            update = {"event_id": event_id, "error": "interrupted", "reasons": reasons, "policy": policy}
+            try:
+                self.parts.log.append(blank.model_copy(update=update))
+            except EventInvalid:
+                continue  # another process was first
             self._log.warning("interrupted attempt recorded", attempt=pending.attempt)
 
     def _record_policy_change(self) -> None:
         """Say so in the log when another policy comes into force than the one that its newest entry names."""
-        newest = self.parts.log.list(limit=1)
-        before = newest[0][1].policy if newest else None
+        newest = [one for kind in _UNDER_A_POLICY for one in self.parts.log.list(limit=1, type=kind)]
+        before = max(newest, key=itemgetter(0))[1].policy if newest else None
         now_in_force = self.parts.policy.ref
         if before is None or before.digest == now_in_force.digest:
             return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from countermark.cli.log.shared import event_ids, home_of, on_warrant, opened, subject_of, warrant
+from countermark.cli.log.shared import event_ids, home_of, on_warrant, opened, pseudonyms_of, warrant
 from countermark.cli.output import common, console, print_json, progress, status
 from countermark.errors import UsageError
 
@@ -26,7 +26,9 @@ def hold() -> None:
 @hold.command("add")
 @_events
 @_subject
-@click.option("--query", "queries", multiple=True, metavar="NAME=VALUE", help="A condition; repeated, all must hold.")
+@click.option(
+    "--query", "conditions", multiple=True, metavar="NAME=VALUE", help="A condition; repeated, all must hold."
+)
 @click.option("--until", help="RFC 3339 time in UTC, or any beginning of one, at which it ends by itself.")
 @on_warrant()
 @common
@@ -34,7 +36,7 @@ def add(
     *,
     events: tuple[str, ...],
     subject: str | None,
-    queries: tuple[str, ...],
+    conditions: tuple[str, ...],
     until: str | None,
     reason: str,
     actor: str | None,
@@ -43,15 +45,18 @@ def add(
 ) -> int:
     """Place a hold on single events, or on all, earlier and later, of a subject or that meet a query."""
     place = home_of(home)
-    query = _conditions(queries)
-    if subject:
-        query["actor"] = subject_of(place, subject)
+    query = _conditions(conditions)
+    # Another pseudonym of the same person, from before a key rotation, needs a hold of its own.
+    queries = [query | {"actor": one} for one in pseudonyms_of(place, subject)] if subject else [query]
+    asked = warrant(place, reason, actor)
     with opened(place, writing=True) as log:
-        placed = log.hold(warrant(place, reason, actor), events=event_ids(log, events), query=query, until=until)
+        ids = event_ids(log, events)
+        placed = [log.hold(asked, events=ids, query=one, until=until) for one in queries]
     if as_json:
-        print_json(_plain(placed, active=True))
-    else:
-        console().print(f"[green]✓[/] hold {placed.id} is in force; recorded as entry {placed.index}.")
+        print_json([_plain(one, active=True) for one in placed])
+        return 0
+    for one in placed:
+        console().print(f"[green]✓[/] hold {one.id} is in force; recorded as entry {one.index}.")
     return 0
 
 
@@ -149,19 +154,26 @@ def erase(
     place = home_of(home)
     asked = warrant(place, reason, actor)
     with opened(place, writing=True) as log, progress("Searching the log") as advance:
-        ids, pseudonym = event_ids(log, events), subject_of(place, subject) if subject else ""
+        ids, pseudonyms = event_ids(log, events), pseudonyms_of(place, subject) if subject else ("",)
+        wanted: list[dict[str, Any]] = [{"events": ids, "subject": one} for one in pseudonyms]
+        plans = [log.plan_erasure(**one, progress=advance) for one in wanted]
         if not yes:
-            plan = log.plan_erasure(events=ids, subject=pseudonym, progress=advance)
-            _confirm(len(plan.erase), plan.kept)
-        erasure = log.erase(asked, events=ids, subject=pseudonym, progress=advance)
-    kept = {hold_id: list(ids) for hold_id, ids in erasure.held_back.items()}
+            _confirm(sum(len(plan.erase) for plan in plans), sum(plan.kept for plan in plans))
+        concerned = [one for one, plan in zip(wanted, plans, strict=True) if plan.erase or plan.held_back]
+        erasures = [log.erase(asked, **one, progress=advance) for one in concerned or wanted[:1]]
+    entries = [index for erasure in erasures for index in erasure.entries]
+    erased = [event_id for erasure in erasures for event_id in erasure.erased]
+    kept: dict[str, list[str]] = {}
+    for erasure in erasures:
+        for hold_id, held in erasure.held_back.items():
+            kept.setdefault(hold_id, []).extend(held)
     if as_json:
-        print_json({"entries": list(erasure.entries), "erased": list(erasure.erased), "held_back": kept})
+        print_json({"entries": entries, "erased": erased, "held_back": kept})
         return 0
-    console().print(f"[green]✓[/] erased the protected fields of {len(erasure.erased)} events.")
-    for hold_id, held in kept.items():
-        console().print(f"[yellow]![/] {len(held)} events were kept: legal hold {hold_id}.")
-    console().print(f"  Recorded as entry {', '.join(map(str, erasure.entries))}; every proof holds as before.")
+    console().print(f"[green]✓[/] erased the protected fields of {len(erased)} events.")
+    for hold_id, events_held in kept.items():
+        console().print(f"[yellow]![/] {len(events_held)} events were kept: legal hold {hold_id}.")
+    console().print(f"  Recorded as entry {', '.join(map(str, entries))}; every proof holds as before.")
     return 0
 
 

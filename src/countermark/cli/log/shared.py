@@ -56,12 +56,11 @@ def _user() -> str:
         return "unknown"
 
 
-def subject_of(place: Home, name: str) -> str:
-    """The pseudonym of a person: given as such, or made from the name that requests carried."""
+def pseudonyms_of(place: Home, name: str) -> tuple[str, ...]:
+    """The pseudonyms of a person: given as such, or made from the name that requests carried, newest first."""
     if _PSEUDONYM.fullmatch(name):
-        return name
-    actor = place.pseudonym(name)
-    return actor.pseudonym if actor else ""
+        return (name,)
+    return tuple(actor.pseudonym for actor in place.pseudonyms(name))
 
 
 def home_of(home: Path | None) -> Home:
