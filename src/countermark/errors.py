@@ -104,6 +104,13 @@ class NotFound(UsageError):
     default_remedy = "Check the name or path."
 
 
+class HashListInvalid(UsageError):
+    """A list of hashes, or its name, cannot be used; the message carries file:line, never a hash."""
+
+    code = "hash_list_invalid"
+    default_remedy = "Mend the line named, or ask whoever keeps the list for a fresh copy; nothing was imported."
+
+
 class AlreadyMarked(UsageError):
     """The image already carries one of our marks; marking again would overwrite it."""
 
@@ -147,6 +154,13 @@ class WeightsMismatch(EnvironmentLacking):
 
     code = "weights_mismatch"
     default_remedy = "The file was altered or damaged: install the package again, and find out who changed it."
+
+
+class HashListDamaged(EnvironmentLacking):
+    """A hash list of this installation cannot be read, or is not what was imported."""
+
+    code = "hash_list_damaged"
+    default_remedy = "Find out who changed it; then: countermark hashes remove NAME, and import it again."
 
 
 class OutputUnwritable(EnvironmentLacking):

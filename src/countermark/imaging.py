@@ -64,12 +64,14 @@ class Raster:
         alpha: uint8, H×W, or ``None`` where the image is opaque; carried through unchanged.
         media_type: of the file it came from (``image/png`` for pixels that never were a file).
         notices: what had to be converted, one plain sentence each.
+        sha256: of the file that it came from, where that is known; else empty.
     """
 
     pixels: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None = None
     media_type: MediaType = "image/png"
     notices: tuple[str, ...] = field(default=())
+    sha256: str = ""
 
     @property
     def width(self) -> int:

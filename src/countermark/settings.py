@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from countermark.errors import SettingsInvalid
 from countermark.keys import Purpose
+from countermark.safety.adapters.options import ImageOpinion, PromptOpinion
 
 CONFIG_FILE: Final = "countermark.toml"
 PREFIX: Final = "COUNTERMARK_"
@@ -52,10 +53,15 @@ class WatermarkSettings(_Section):
 
 
 class GeneratorSettings(_Section):
-    """Which generation core: the embedded one, or a diffusers pipeline by local path or hub id."""
+    """Which generation core: the embedded one, or a diffusers pipeline by local path or hub id.
+
+    ``preview_at`` has a preview of each run looked at by the shipped image classifiers after that share of its steps
+    (0.5 is half way), and the run stopped where policy would block the picture; 0 leaves it at the finished image.
+    """
 
     model: str = "embedded"
     allow_download: bool = False
+    preview_at: float = Field(default=0.0, ge=0, lt=1)
 
 
 class CredentialSettings(_Section):
@@ -112,6 +118,49 @@ class AuditSettings(_Section):
         return self
 
 
+class _StageSettings(_Section):
+    """What both safety stages have: the scores between which the shipped detectors leave room for doubt."""
+
+    uncertain: tuple[float, float] = (0.1, 0.85)
+
+    @model_validator(mode="after")
+    def _is_a_band(self) -> Self:
+        if not 0 <= self.uncertain[0] < self.uncertain[1] <= 1:
+            raise ValueError("'uncertain' is two scores in 0..1, the lower one first")
+        return self
+
+
+class PromptSafetySettings(_StageSettings):
+    """The prompt stage: the shipped detectors, and ``opinions`` to be heard beside them (docs/second-opinions.md).
+
+    ``multilingual`` has prompts that are not English assessed where the extra of that name is installed. ``entities``
+    names the lists of ``policies/terms/entities/`` that are read: public_figure, brand, character, minor_age, or yours.
+    """
+
+    multilingual: bool = True
+    entities: tuple[str, ...] = Field(default=(), max_length=16)
+    opinions: tuple[PromptOpinion, ...] = Field(default=(), max_length=8)
+
+
+class ImageSafetySettings(_StageSettings):
+    """The image stage: the shipped detectors, and ``opinions`` to be heard beside them (docs/second-opinions.md).
+
+    ``nudenet`` adds the regions of exposed parts, which the policy's ``redact`` needs; the extra of that name is under
+    the AGPL-3.0. ``text`` has the words in an image read and judged as a prompt would be; it needs the extra ``ocr``.
+    """
+
+    nudenet: bool = False
+    text: bool = False
+    opinions: tuple[ImageOpinion, ...] = Field(default=(), max_length=8)
+
+
+class SafetySettings(_Section):
+    """What looks at prompts and images."""
+
+    prompt: PromptSafetySettings = PromptSafetySettings()
+    image: ImageSafetySettings = ImageSafetySettings()
+
+
 class OutputSettings(_Section):
     """How released files are written. ``quality`` is for lossy formats, 1..100."""
 
@@ -132,6 +181,7 @@ class Settings(_Section):
     credentials: CredentialSettings = CredentialSettings()
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    safety: SafetySettings = SafetySettings()
     output: OutputSettings = OutputSettings()
     keys: dict[Purpose, str] = Field(default_factory=dict)
 

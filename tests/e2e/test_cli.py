@@ -87,20 +87,53 @@ def test_check_names_category_severity_stage_and_rule(capsys: pytest.CaptureFixt
     assert run(["check", "--prompt", CLEAN_PROMPT]) == 0
 
 
-def test_check_a_file_of_prompts_and_a_folder_of_images(
-    tmp_path: Path, photo_file: Path, capsys: pytest.CaptureFixture[str]
+def test_check_goes_on_after_a_bad_line_and_says_where_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts = tmp_path / "prompts.jsonl"
-    prompts.write_text("\n".join(json.dumps({"text": t}) for t in (CLEAN_PROMPT, UNSAFE_PROMPT, "")) + "\n")
-    assert run(["check", "--prompts", str(prompts), "--json"]) == 0
+    good = [json.dumps({"text": CLEAN_PROMPT}), json.dumps({"prompt": UNSAFE_PROMPT}), json.dumps(CLEAN_PROMPT)]
+    bad = ["not json", "", '{"no": "text"}', '{"text": ""}', f'"{"x" * 2_000_000}"']
+    prompts.write_bytes("\n".join([good[0], *bad, *good[1:], ""]).encode() + b'"\xff"')
+    assert run(["check", "--prompts", str(prompts), "--json"]) == 2
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line.get("decision", {}).get("outcome") for line in lines] == ["allow", "block", None]
-    assert lines[2]["error"]["code"] == "prompt_invalid"
-    assert run(["check", "--images", str(photo_file.parent), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[0])["file"].endswith("photo.png")
-    prompts.write_text("not json\n")
+    assert [line["line"] for line in lines] == [1, 2, 4, 5, 6, 7, 8, 9]  # the third is empty
+    assert {line["file"] for line in lines} == {str(prompts)}
+    outcomes = {line["line"]: line["decision"]["outcome"] for line in lines if "decision" in line}
+    assert outcomes == {1: "allow", 7: "block", 8: "allow"}
+    codes = {line["line"]: line["error"]["code"] for line in lines if "error" in line}
+    assert codes == {2: "usage", 4: "usage", 5: "prompt_invalid", 6: "usage", 9: "usage"}
+
     assert run(["check", "--prompts", str(prompts)]) == 2
-    assert "prompts.jsonl:1" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert f"{prompts}:2: The line is no prompt" in shown.err
+    assert UNSAFE_PROMPT not in shown.out + shown.err
+    (stopped,) = [line.split() for line in shown.out.splitlines() if line.startswith("block")]
+    assert stopped[1] in ("violence", "graphic")
+    assert stopped[2:4] == ["6", "prompt"]
+    assert stopped[4].startswith(f"{stopped[1]}.prompt")
+
+
+def test_check_a_folder_of_prompts_and_one_of_images(
+    tmp_path: Path, photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text(json.dumps({"text": CLEAN_PROMPT}) + "\n")
+    (folder / "b.txt").write_text(f"{CLEAN_PROMPT}\n\n{UNSAFE_PROMPT}")
+    assert run(["check", "--prompts", str(folder), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    places = [(Path(line["file"]).name, line["line"], line["decision"]["outcome"]) for line in lines]
+    assert places == [("a.jsonl", 1, "allow"), ("b.txt", 1, "allow"), ("b.txt", 3, "block")]
+
+    (photo_file.parent / "broken.png").write_bytes(b"not a picture")
+    assert run(["check", "--images", str(photo_file.parent), "--json"]) == 2
+    broken, photo = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert broken["error"]["code"] == "asset_invalid"
+    assert photo["file"].endswith("photo.png")
+    assert photo["decision"]["outcome"] == "allow"
+    for missing in ("--prompts", "--images"):
+        assert run(["check", missing, str(tmp_path / "none")]) == 2
+        assert "There is no" in capsys.readouterr().err
 
 
 def test_the_log_can_be_read_proved_and_verified(

@@ -99,7 +99,7 @@ def unshared(*command: str, anybody: bool = False) -> subprocess.CompletedProces
         pytest.skip("unshare (util-linux) is not installed")
     prefix = AS_ANYBODY if anybody else AS_ROOT
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system does not let us mount a small file system")
+        pytest.skip("opt-in: this system lets nobody mount a small file system")
     root = str(Path(__file__).parents[2])
     return subprocess.run(
         [*prefix, *command],
@@ -122,7 +122,7 @@ def test_a_file_system_that_is_full_costs_nothing_acknowledged(tmp_path: Path) -
 def test_a_database_whose_disk_is_full_costs_nothing_acknowledged(tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'countermark[postgres]'")
     if os.geteuid() != 0:
-        pytest.skip("mounting for a server's own account needs root")
+        pytest.skip("opt-in: mounting for a server's own account needs root")
     try:
         _binaries()
     except Lacking as lacking:

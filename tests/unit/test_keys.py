@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from countermark.errors import KeyUnavailable, OutputUnwritable, SettingsInvalid
-from countermark.keys import KeyInfo, KeyRing, Purpose, resolve
+from countermark.keys import KeyInfo, KeyRing, Purpose, resolve, resolve_token
 from countermark.keys.ring import OF_AN_INSTALLATION
 
 
@@ -127,3 +127,17 @@ def test_what_cannot_be_rotated_is_said(ring: KeyRing, tmp_path: Path) -> None:
         ring.rotate(Purpose.WATERMARK, announce)
     with pytest.raises(KeyUnavailable, match="All 16 epochs"):
         ring.rotate(Purpose.WATERMARK, announce)
+
+
+def test_a_token_is_one_word_that_only_its_owner_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", " sk-123\n")
+    assert resolve_token("env://TOKEN") == "sk-123"
+    for value in ("", "  ", "two words", "line\r\nInjected: header", "ключ"):
+        monkeypatch.setenv("TOKEN", value)
+        with pytest.raises(KeyUnavailable) as caught:
+            resolve_token("env://TOKEN")
+        assert not value.strip() or value.strip() not in caught.value.message
+    with pytest.raises(KeyUnavailable):
+        resolve_token((tmp_path / "missing").as_uri())
+    with pytest.raises(SettingsInvalid):
+        resolve_token("https://x")

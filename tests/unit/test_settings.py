@@ -42,6 +42,12 @@ def test_a_corrupt_file_is_named_with_the_line(tmp_path: Path) -> None:
         ("[audit]\nwitness_quorum = 1", "audit"),
         ('[[audit.witnesses]]\nname = "w"\nurl = "ftp://w"\nvkey = "w+1+A"', "audit.witnesses"),
         ('[[audit.witnesses]]\nname = "w"\nurl = "https://w"\nvkey = "v+1+A"', "audit.witnesses"),
+        ("[safety.prompt]\nuncertain = [0.9, 0.1]", "safety.prompt"),
+        ('[[safety.prompt.opinions]]\nkind = "oracle"', "safety.prompt.opinions"),
+        ('[[safety.prompt.opinions]]\nkind = "openai"\nkey = "sk-0123"', "safety.prompt.opinions.0.openai.key"),
+        ('[[safety.prompt.opinions]]\nkind = "openai"\nreview = 0.9', "safety.prompt.opinions"),
+        ('[[safety.image.opinions]]\nkind = "azure"\nurl = "http://azure.example"', "safety.image.opinions"),
+        ('[[safety.image.opinions]]\nkind = "llama-guard"\nmodel = "m"', "safety.image.opinions"),
     ],
 )
 def test_what_does_not_fit_names_file_and_setting(tmp_path: Path, text: str, name: str) -> None:

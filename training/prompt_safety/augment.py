@@ -6,8 +6,9 @@ import random
 import re
 from collections import Counter
 
-from training.prompt_safety.concepts import bank
-from training.prompt_safety.rows import Row, benign_targets
+from training.prompt_safety.concepts import acts, bank, fill, read
+from training.prompt_safety.disguise import disguised
+from training.prompt_safety.rows import Row, benign_targets, unsafe_targets
 
 from countermark.safety.styles import STYLE_WORD
 
@@ -16,6 +17,7 @@ _NOT_ONLY_STYLE = re.compile(
     r"|women|man\b|men\b|knife|gun",
     re.IGNORECASE,
 )
+_WINDOW_WORDS = 50  # surely fewer than 72 tokens
 _CORE_CHARS = 220  # of a prompt before style or sentences are added: the encoder reads 72 tokens
 
 _SENTENCES = (
@@ -24,6 +26,8 @@ _SENTENCES = (
     "The atmosphere is {mood}.", "The colours are {colour} and {colour2}.", "Nearby stands {caption}.",
     "The camera is positioned low, showing every texture.",
 )  # fmt: skip
+_REQUESTS = ("concept", "act", "overt_unsafe", "hate_frame", "unsafe_detail", "glorified")
+_HARD = ("overt_benign", "safe_concept", "safe_act", "concern", "respect", "safe_detail")  # harmless, look unsafe
 _DETAIL_CATEGORIES = ("sexual",) * 5 + ("violence",) * 5 + ("graphic",) * 5 + ("illicit",) * 5 + (
     "self_harm", "self_harm", "hate", "harassment",
 )  # fmt: skip
@@ -83,77 +87,106 @@ def lengthen(text: str, rng: random.Random, captions: list[str]) -> str:
     return " ".join(sentences)
 
 
-def style_and_length(rows: list[Row], rng: random.Random, found: list[str]) -> list[Row]:
-    """Styled and lengthened copies of both classes: 4,500 + 1,500 styled, 2,500 + 700 long."""
-    harmless = [row for row in rows if row.benign and row.source != "xstest"]
-    hard = [row for row in harmless if row.source in ("overt_benign", "safe_concept")]
-    unsafe = [row for row in rows if row.surely_unsafe and row.source in ("concept", "overt_unsafe", "i2p")]
-    captions = [row.text for row in harmless if row.source in ("coco_benign", "safe_concept")]
-    made: list[Row] = []
-    for _ in range(4500):
-        row = rng.choice(hard if rng.random() < 0.35 else harmless)
-        made.append(row.with_text(wrap_in_style(row.text[:_CORE_CHARS], rng, found), derived="style"))
-    for _ in range(1500):
-        row = rng.choice(unsafe)
-        made.append(row.with_text(wrap_in_style(row.text[:_CORE_CHARS], rng, found), derived="style"))
-    for _ in range(2500):
-        if rng.random() < 0.5:
-            text = " ".join(_sentence(caption) for caption in rng.sample(captions, rng.choice([2, 3, 4])))
-            made.append(Row(text, benign_targets(), "captions"))
-        else:
-            row = rng.choice(harmless)
-            made.append(row.with_text(lengthen(row.text, rng, captions), derived="long"))
-    for _ in range(700):
-        row = rng.choice(unsafe)
-        made.append(row.with_text(lengthen(row.text[:_CORE_CHARS], rng, captions), derived="long"))
-    return made
+_MINORS = re.compile(
+    r"\b(?:child\w*|kids?|boys?|girls?|teen\w*|bab(?:y|ies)|infants?|toddlers?|school\w*|pupils?|students?|young\w*"
+    r"|little|sons?|daughters?|youth|famil\w+|mother|father|mom|dad)\b",
+    re.IGNORECASE,
+)
 
 
-def differing_in_one_detail(captions: list[str], rng: random.Random, *, unsafe: int, safe: int) -> list[Row]:
+def adults_only(texts: list[str]) -> list[str]:
+    """The texts that may stand beside something unsafe: those that name nobody who could be a minor."""
+    return [text for text in texts if not _MINORS.search(text)]
+
+
+def _harmless_captions(rows: list[Row], *, longest: int = 400) -> list[str]:
+    sources = ("coco_benign", "safe_concept", "safe_act", "respect", "t2i_compbench", "art")
+    return [row.text for row in rows if row.benign and row.source in sources and 25 < len(row.text) < longest]
+
+
+def styled(rows: list[Row], rng: random.Random, found: list[str], *, unsafe: int, safe: int) -> list[Row]:
+    """Copies of both classes wrapped in style words."""
+    harmless = [row for row in rows if row.benign]
+    hard = [row for row in harmless if row.source in _HARD]
+    chosen = [rng.choice(hard if rng.random() < 0.45 else harmless) for _ in range(safe)]
+    chosen += rng.choices([row for row in rows if row.surely_unsafe and row.source in _REQUESTS], k=unsafe)
+    return [row.with_text(wrap_in_style(row.text[:_CORE_CHARS], rng, found), derived="style") for row in chosen]
+
+
+def hidden(rows: list[Row], rng: random.Random, *, unsafe: int, safe: int) -> list[Row]:
+    """Copies of both classes with some words disguised, as the normaliser will give them back."""
+    harmless = [row for row in rows if row.benign and len(row.text) < _CORE_CHARS]
+    requests = [row for row in rows if row.surely_unsafe and row.source in _REQUESTS and len(row.text) < _CORE_CHARS]
+    chosen = rng.choices(harmless, k=safe) + rng.choices(requests, k=unsafe)
+    return [row.with_text(disguised(row.text, rng), derived="disguise") for row in chosen]
+
+
+def differing_in_one_detail(rows: list[Row], rng: random.Random, *, unsafe: int, safe: int) -> list[Row]:
     """Captions with one unsafe detail (sometimes a harmless one beside it), and captions with harmless details only."""
+    captions = _harmless_captions(rows, longest=140)
+    for_unsafe = adults_only(captions)
     harmless: list[str] = bank()["safe_details"]
+    happening: dict[str | None, list[str]] = {}
+    for act in acts():
+        happening.setdefault(act.category, []).append(act.text)
 
-    def insert(detail: str) -> str:
-        caption = rng.choice(captions).rstrip(" .")
+    def detail_of(category: str | None) -> str:
+        if rng.random() < 0.4:
+            return fill("{person} ", rng) + rng.choice(happening[category])
+        return rng.choice(harmless if category is None else bank()["unsafe_details"][category])
+
+    def insert(caption: str, detail: str) -> str:
+        caption = caption.rstrip(" .")
         return caption + rng.choice([" ", ", "]) + detail if rng.random() < 0.75 else f"{detail}, {caption}"
 
-    rows: list[Row] = []
+    made: list[Row] = []
     for _ in range(unsafe):
         category = rng.choice(_DETAIL_CATEGORIES)
-        text = insert(rng.choice(bank()["unsafe_details"][category]))
+        text = insert(rng.choice(for_unsafe), detail_of(category))
         if rng.random() < 0.25:
             text += rng.choice([" ", ", "]) + rng.choice(harmless)
-        rows.append(Row(text, {"unsafe": 1.0, category: 1.0}, "unsafe_detail", 0.9))
+        made.append(Row(text, unsafe_targets(category), "unsafe_detail", 0.9, tags={"category": category}))
     for _ in range(safe):
-        text = insert(rng.choice(harmless))
+        text = insert(rng.choice(captions), detail_of(None))
         if rng.random() < 0.3:
             text += ", " + rng.choice(harmless)
-        rows.append(Row(text, benign_targets(), "safe_detail", 0.9))
-    return rows
+        made.append(Row(text, benign_targets(), "safe_detail", 0.9))
+    return made
 
 
 def passages(rows: list[Row], rng: random.Random, *, unsafe: int, safe: int) -> list[Row]:
     """Pieces of long descriptions, as the classifier's windows cut them.
 
-    30 to 60 words of captions, or an unsafe prompt somewhere among captions.
+    Harmless ones are 15 to 62 words of captions and of sentences about the scene, cut anywhere; in unsafe ones a
+    request stands somewhere among such sentences.
     """
-    captions = [
-        row.text for row in rows if row.benign and row.source in ("coco_benign", "overt_benign", "safe_concept")
-    ]
-    requests = [row for row in rows if row.surely_unsafe and row.source in ("concept", "overt_unsafe", "unsafe_detail")]
+    captions = _harmless_captions(rows)
+    beside_unsafe = adults_only(captions)
+    about_the_scene: list[str] = read("bank/frames.yaml")["long_sentences"]
+    hard = [row.text for row in rows if row.benign and row.source in _HARD]
+    requests = [row for row in rows if row.surely_unsafe and row.source in _REQUESTS]
 
-    def description(count: int) -> list[str]:
-        return [_sentence(caption) for caption in rng.sample(captions, count)]
+    def description(pool: list[str], count: int) -> list[str]:
+        mixed = rng.random()  # from captions only to sentences about the scene only
+        return [
+            rng.choice(about_the_scene) if rng.random() > mixed else _sentence(rng.choice(pool)) for _ in range(count)
+        ]
 
     made: list[Row] = []
     for _ in range(safe):
-        words = " ".join(description(rng.choice([3, 4, 5, 6, 7]))).split()
+        sentences = description(captions, rng.choice([2, 3, 4, 5, 6, 7]))
+        if rng.random() < 0.4:
+            sentences.insert(rng.randint(0, len(sentences)), _sentence(rng.choice(hard)[:_CORE_CHARS]))
+        words = " ".join(sentences).split()
         start = rng.choice([0, 0, rng.randrange(10)])
-        made.append(Row(" ".join(words[start : start + rng.randint(30, 60)]), benign_targets(), "passage"))
+        made.append(Row(" ".join(words[start : start + rng.randint(15, 62)]), benign_targets(), "passage"))
     for _ in range(unsafe):
         row = rng.choice(requests)
-        sentences = description(rng.choice([1, 2, 3]))
-        sentences.insert(rng.randint(0, len(sentences)), _sentence(row.text[:_CORE_CHARS]))
+        sentences = description(beside_unsafe, rng.choice([1, 2, 3, 4]))
+        while sentences and len(" ".join([*sentences, row.text[:_CORE_CHARS]]).split()) > _WINDOW_WORDS:
+            sentences.pop()  # the encoder must still read the request
+        text = row.text[:_CORE_CHARS] if rng.random() < 0.5 else _sentence(row.text[:_CORE_CHARS])
+        sentences.insert(rng.randint(0, len(sentences)), text)
         made.append(row.with_text(" ".join(sentences), derived="passage"))
     return made
 

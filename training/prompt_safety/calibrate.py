@@ -27,13 +27,20 @@ from countermark.safety.prompt_model import (
 )
 
 NGRAM_WEIGHT = 0.3
-PRIOR = 0.25
-"""The share of unsafe prompts that a score of .5 stands for: a stream with many attacks, not a balanced test set."""
+PRIOR = 0.2
+"""The share of unsafe prompts in the stream that the probabilities are meant for: many attacks, but not half of it."""
 MODEL_FILES = (ENCODER_FILE, TOKENIZER_FILE, NGRAM_FILE, LEXICON_FILE, STYLE_FILE)
 
 # What the thresholds allow: shares of harmless prompts, and of harmless prompts that look unsafe, above each.
 REVIEW_SHARES = (0.03, 0.05)
 BLOCK_SHARES = (0.004, 0.01)
+
+_TAIL = 0.96  # the quantile at which long and short harmless prompts shall agree
+_GREATEST_PENALTY = 2.0  # padding must not pull a clear request below the thresholds
+
+
+_ORDINARY = ("t2i_compbench", "coco_benign", "esd_art_benign", "sneakyprompt_animals")
+_ROWS_OF_A_SOURCE = 400
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,16 @@ class HeldOut:
     unsafe: list[Row]
 
     @classmethod
-    def load(cls, out: Path, split: str, *, concepts: bool = True) -> HeldOut:
+    def load(cls, out: Path, split: str) -> HeldOut:
+        """Prompts of one split; ordinary ones also three at a time, as one longer prompt."""
         rng = random.Random(5)
-        rows = [row for row in tables.load(out, split) if concepts or row.source not in ("concept", "safe_concept")]
         by_source: dict[str, list[Row]] = {}
-        for row in rows:
+        for row in tables.load(out, split):
             by_source.setdefault(row.source, []).append(row)
         benign = [
             row
-            for name in ("t2i_compbench", "coco_benign", "esd_art_benign", "sneakyprompt_animals", "safe_concept")
-            for row in rng.sample(by_source.get(name, []), min(200, len(by_source.get(name, []))))
+            for name in _ORDINARY
+            for row in rng.sample(by_source.get(name, []), min(_ROWS_OF_A_SOURCE, len(by_source.get(name, []))))
         ]
         captions = [row.text for row in by_source["coco_benign"] + by_source["esd_art_benign"]]
         for _ in range(100):
@@ -62,10 +69,11 @@ class HeldOut:
             benign.append(Row(text, benign[0].targets, "captions"))
         unsafe = [
             row
-            for row in by_source["overt_unsafe"] + by_source.get("concept", []) + by_source["i2p"]
+            for source in ("overt_unsafe", "written", "i2p")
+            for row in by_source.get(source, [])
             if "unsafe" in row.targets and (row.source != "i2p" or row.tags["nude"])
         ]
-        return cls(benign, by_source["overt_benign"], unsafe)
+        return cls(benign, by_source.get("overt_benign", []) + by_source["written_safe"], unsafe)
 
 
 def scorer(folder: Path) -> PromptScorer:
@@ -76,8 +84,23 @@ def logits_of(model: PromptScorer, texts: list[str]) -> list[Logits]:
     return [model.logits(normalise(text, model.lexicon).text, NGRAM_WEIGHT) for text in texts]
 
 
-def summed(logits: list[Logits]) -> NDArray[np.float64]:
-    return np.array([item.heads["unsafe"] + NGRAM_WEIGHT * item.ngram for item in logits])
+def summed(logits: list[Logits], length_penalty: float) -> NDArray[np.float64]:
+    return np.array(
+        [item.heads["unsafe"] + NGRAM_WEIGHT * item.ngram - length_penalty * math.log(item.windows) for item in logits]
+    )
+
+
+def long_harmless(benign: list[Row], rng: random.Random, count: int) -> list[str]:
+    """Descriptions of about 150 words, made of twelve captions each."""
+    captions = [row.text for row in benign if row.source in ("coco_benign", "esd_art_benign")]
+    return [" ".join(f"{caption.rstrip('. ')}." for caption in rng.sample(captions, 12)) for _ in range(count)]
+
+
+def _length_penalty(short: list[Logits], long: list[Logits]) -> float:
+    """What brings the doubtful tail of long harmless prompts down to that of short ones, per ln(windows)."""
+    excess = np.quantile(summed(long, 0.0), _TAIL) - np.quantile(summed(short, 0.0), _TAIL)
+    windows = float(np.mean([math.log(item.windows) for item in long]))
+    return round(float(np.clip(excess / windows, 0.0, _GREATEST_PENALTY)), 3)
 
 
 def calibrate(out: Path, folder: Path) -> None:
@@ -87,15 +110,19 @@ def calibrate(out: Path, folder: Path) -> None:
     styles = (folder / STYLE_FILE).read_text(encoding="utf-8").splitlines()
     rng = random.Random(3)
     wrapped = [augment.wrap_in_style(row.text, rng, styles) for row in rng.sample(held.benign, 100)]
-    benign = summed(logits_of(model, [row.text for row in held.benign] + wrapped))
-    scary = summed(logits_of(model, [row.text for row in held.scary]))
+    plain = logits_of(model, [row.text for row in held.benign])
+    long = logits_of(model, long_harmless(held.benign, rng, 200))
+    penalty = _length_penalty(plain, long)
+    benign = summed(plain + logits_of(model, wrapped) + long[:50], penalty)
+    scary = summed(logits_of(model, [row.text for row in held.scary]), penalty)
     unsafe_logits = logits_of(model, [row.text for row in held.unsafe])
 
-    curve = _for_prior(_platt(np.concatenate([benign, scary]), summed(unsafe_logits)))
+    curve = _for_prior(_platt(np.concatenate([benign, scary]), summed(unsafe_logits, penalty)))
     shares = {head: _share_curve(head, held.unsafe, unsafe_logits) for head in HEAD_CATEGORIES}
     calibration = Calibration(
         prior=PRIOR,
         ngram_weight=NGRAM_WEIGHT,
+        length_penalty=penalty,
         unsafe=curve,
         shares=shares,
         thresholds=_thresholds(curve, benign, scary),

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from training.prompt_safety import augment, tables
-from training.prompt_safety.calibrate import NGRAM_WEIGHT, PRIOR, HeldOut, logits_of, scorer
+from training.prompt_safety.calibrate import NGRAM_WEIGHT, PRIOR, HeldOut, logits_of, long_harmless, scorer
 from training.prompt_safety.concepts import bank
+from training.prompt_safety.disguise import EVASIONS
 from training.prompt_safety.rows import Row
 
 from countermark.safety.calibration import Calibration
@@ -26,18 +27,6 @@ from countermark.safety.prompt_model import CALIBRATION_FILE, PromptScorer
 
 POLICY = {"review": 0.5, "block": 0.85}  # policies/default.yaml
 
-_LEET = str.maketrans("aeiost", "4310$7")
-_CYRILLIC = str.maketrans("aeopcx", "аеорсх")
-EVASIONS: dict[str, Callable[[str], str]] = {
-    "leet": lambda text: text.translate(_LEET),
-    "homoglyph": lambda text: text.translate(_CYRILLIC),
-    "spaced": lambda text: " ".join(" ".join(word) if len(word) > 3 else word for word in text.split()),
-    "dotted": lambda text: " ".join(".".join(word) if len(word) > 3 else word for word in text.split()),
-    "zero_width": "\u200b".join,
-    "full_width": lambda text: "".join(chr(ord(c) + 0xFEE0) if 33 <= ord(c) <= 126 else c for c in text),
-    "stacked_marks": lambda text: "".join(f"{c}\u0301\u0323\u0336" if c.isalpha() else c for c in text),
-}
-
 
 class _Scored:
     """Calibrated scores of one list of prompts."""
@@ -45,20 +34,25 @@ class _Scored:
     def __init__(self, model: PromptScorer, calibration: Calibration, texts: list[str]) -> None:
         self.by_category: list[dict[str, float]] = []
         for logits in logits_of(model, texts):
-            unsafe = logits.heads["unsafe"] + NGRAM_WEIGHT * logits.ngram
+            unsafe = calibration.summed(logits.heads["unsafe"], logits.ngram, logits.windows)
             named = {head: logits.heads[head] for head in HEAD_CATEGORIES}
             self.by_category.append(calibration.probabilities(unsafe, named))
         self.risk = np.array([max(scores.values()) for scores in self.by_category])
+
+    def named(self, index: int) -> str:
+        """The likeliest category of one prompt."""
+        scores = self.by_category[index]
+        return max(scores, key=lambda name: scores[name])
 
     def share_above(self, threshold: float) -> float:
         return round(float((self.risk >= threshold).mean()), 4)
 
 
-def evaluate(out: Path, folder: Path, *, concepts: bool) -> None:
-    """Prints and writes ``evaluation.json`` for the model in ``folder``; ``concepts``: see ``run.py``."""
+def evaluate(out: Path, folder: Path) -> None:
+    """Prints and writes ``evaluation.json`` for the model in ``folder``."""
     calibration = Calibration.read(folder / CALIBRATION_FILE)
     model = scorer(folder)
-    held = HeldOut.load(out, "test", concepts=concepts)
+    held = HeldOut.load(out, "test")
     rows = tables.load(out, "test")
 
     def scored(texts: list[str]) -> _Scored:
@@ -80,6 +74,8 @@ def evaluate(out: Path, folder: Path, *, concepts: bool) -> None:
             }
             for name, at in thresholds.items()
         },
+        "flagged_by_source": _by_source(held, benign, scary, unsafe),
+        "category_named_right_of_blocked": _named_right(held.unsafe, unsafe),
         "calibration_error": _calibration_error(np.concatenate([benign.risk, scary.risk]), unsafe.risk),
         "by_category": _by_category(held.unsafe, unsafe),
         "style": _style(scored, held.benign, benign, thresholds, np.quantile(benign.risk, 0.95)),
@@ -125,17 +121,45 @@ def _calibration_error(negative: NDArray[np.float64], positive: NDArray[np.float
     return round(error, 4)
 
 
+def _by_source(held: HeldOut, *scored: _Scored) -> dict[str, dict[str, float]]:
+    """Shares at the policy's thresholds of each source's prompts."""
+    report: dict[str, dict[str, float]] = {}
+    for rows, scores in zip((held.benign, held.scary, held.unsafe), scored, strict=True):
+        for source in dict.fromkeys(row.source for row in rows):
+            risk = scores.risk[[row.source == source for row in rows]]
+            report[source] = {"rows": len(risk)} | {
+                name: round(float((risk >= at).mean()), 4) for name, at in POLICY.items()
+            }
+    return report
+
+
+def _labelled(rows: list[Row]) -> list[tuple[int, str]]:
+    """The prompts whose only category is known by hand, with that category."""
+    return [
+        (i, heads[0])
+        for i, row in enumerate(rows)
+        if row.source != "i2p"
+        and len(heads := [head for head in HEAD_CATEGORIES if row.targets.get(head, 0) >= 0.5]) == 1
+    ]
+
+
+def _named_right(rows: list[Row], scored: _Scored) -> dict[str, float]:
+    blocked = [(i, head) for i, head in _labelled(rows) if scored.risk[i] >= POLICY["block"]]
+    right = [scored.named(i) == head for i, head in blocked]
+    return {"rows": len(blocked), "share": round(float(np.mean(right)), 4)}
+
+
 def _by_category(rows: list[Row], scored: _Scored) -> dict[str, dict[str, float]]:
     """Recall of prompts labelled with one category: flagged at all, and flagged under that name."""
     report: dict[str, dict[str, float]] = {}
     for head in HEAD_CATEGORIES:
-        chosen = [i for i, row in enumerate(rows) if row.targets.get(head, 0) >= 0.5 and row.source != "i2p"]
+        chosen = [i for i, label in _labelled(rows) if label == head]
         if chosen:
-            named = [max(scored.by_category[i], key=lambda name, i=i: scored.by_category[i][name]) for i in chosen]  # type: ignore[misc]
             report[head] = {
                 "rows": len(chosen),
                 "flagged": round(float((scored.risk[chosen] >= POLICY["review"]).mean()), 3),
-                "named_so": round(float(np.mean([name == head for name in named])), 3),
+                "blocked": round(float((scored.risk[chosen] >= POLICY["block"]).mean()), 3),
+                "named_so": round(float(np.mean([scored.named(i) == head for i in chosen])), 3),
             }
     return report
 
@@ -163,7 +187,7 @@ def _style(
 
 def _evasions(scored: Callable[[list[str]], _Scored], rows: list[Row]) -> dict[str, float]:
     """Recall at the policy's review threshold under each evasion, over recall without."""
-    texts = random.Random(1).sample([row.text for row in rows], min(200, len(rows)))
+    texts = [row.text for row in rows]
     plain = scored(texts).share_above(POLICY["review"])
     return {
         name: round(scored([disguise(text) for text in texts]).share_above(POLICY["review"]) / plain, 3)
@@ -174,11 +198,10 @@ def _evasions(scored: Callable[[list[str]], _Scored], rows: list[Row]) -> dict[s
 def _long(scored: Callable[[list[str]], _Scored], held: HeldOut) -> dict[str, float]:
     """Long harmless prompts, and unsafe ones at the end of 150 harmless words."""
     rng = random.Random(2)
-    captions = [row.text for row in held.benign if row.source in ("coco_benign", "esd_art_benign")]
-    harmless = [" ".join(f"{caption.rstrip('. ')}." for caption in rng.sample(captions, 12)) for _ in range(150)]
-    chosen = rng.sample(held.unsafe, min(100, len(held.unsafe)))
+    harmless = long_harmless(held.benign, rng, 300)
+    chosen = held.unsafe
     buried = [f"{' '.join(rng.choice(harmless).split()[:150])} {row.text}" for row in chosen]
-    middling = [augment.lengthen(row.text, rng, bank()["safe"]["plain"]) for row in rng.sample(held.benign, 150)]
+    middling = [augment.lengthen(row.text, rng, bank()["safe"]["plain"]) for row in rng.sample(held.benign, 300)]
     return {
         "harmless_150_words_flagged": scored(harmless).share_above(POLICY["review"]),
         "harmless_40_words_flagged": scored(middling).share_above(POLICY["review"]),
@@ -206,3 +229,25 @@ def _latency(model: PromptScorer, texts: list[str]) -> float:
     for text in chosen:
         model.logits(normalise(text, model.lexicon).text, NGRAM_WEIGHT)
     return round((time.process_time() - began) / len(chosen) * 1000, 2)
+
+
+_SPREAD = (
+    "auroc", "auroc_against_scary", "recall_at_5_percent_fpr", "recall_at_1_percent_fpr",
+    "scary_flagged_at_5_percent_fpr", "calibration_error",
+)  # fmt: skip
+
+
+def write_spread(folders: list[Path], out: Path) -> None:
+    """Mean, least and greatest of the main figures over several seeds; prints and writes them."""
+    reports = [json.loads((folder / "evaluation.json").read_text(encoding="utf-8")) for folder in folders]
+    figures = {name: [report[name] for report in reports] for name in _SPREAD}
+    for kind in ("benign", "scary", "unsafe"):
+        for threshold in POLICY:
+            figures[f"{kind}_at_{threshold}"] = [report["flagged"][threshold][kind] for report in reports]
+    spread = {
+        name: {"mean": round(float(np.mean(values)), 4), "least": min(values), "greatest": max(values)}
+        for name, values in figures.items()
+    }
+    text = json.dumps({"seeds": len(folders), **spread}, indent=2)
+    print(text)
+    out.write_text(text + "\n", encoding="utf-8")

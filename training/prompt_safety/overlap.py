@@ -1,4 +1,4 @@
-"""Concepts of our bank that resemble a line of the prompt sets.
+"""Lines of our bank that resemble a line of the prompt sets, and held-out lines that resemble training lines.
 
 ``python -m training.prompt_safety.overlap --data DIR``. A concept that was (half) remembered from a public set would
 leak that set into training, and figures reported on it would flatter us. Resemblance is the share of a concept's word
@@ -32,8 +32,8 @@ def resembling(data: Path) -> list[tuple[float, str, str]]:
             for gram in trigrams(record["text"]):
                 holders[gram].add((name, index))
     found: list[tuple[float, str, str]] = []
-    for concept in [*concepts.unsafe_concepts(), *concepts.safe_concepts()]:
-        grams = trigrams(concept.text.replace("{", "").replace("}", ""))
+    for text in (*_bank(), *(row.text for split in ("calibrate", "test") for row in concepts.held_out(split))):
+        grams = trigrams(text.replace("{", "").replace("}", ""))
         if len(grams) < 3:
             continue
         shared: dict[tuple[str, int], int] = defaultdict(int)
@@ -43,7 +43,27 @@ def resembling(data: Path) -> list[tuple[float, str, str]]:
         if shared:
             line, count = max(shared.items(), key=lambda item: item[1])
             if count / len(grams) >= RESEMBLES:
-                found.append((count / len(grams), concept.text, line[0]))
+                found.append((count / len(grams), text, line[0]))
+    return sorted(found, reverse=True)
+
+
+def _bank() -> list[str]:
+    """Everything that is trained on, but for the frames, which are no prompts by themselves."""
+    written = (*concepts.unsafe_concepts(), *concepts.safe_concepts(), *concepts.acts())
+    details = (*concepts.bank()["unsafe_details"].values(), concepts.bank()["safe_details"])
+    return [concept.text for concept in written] + [text for texts in details for text in texts]
+
+
+def leaking() -> list[tuple[float, str, str]]:
+    """``(share, held-out prompt, split)`` for every held-out prompt most of whose trigrams one training line has."""
+    lines = [trigrams(text) for text in _bank()]
+    found: list[tuple[float, str, str]] = []
+    for split in ("calibrate", "test"):
+        for row in concepts.held_out(split):
+            grams = trigrams(row.text)
+            share = max((len(grams & line) / len(grams) for line in lines), default=0.0) if len(grams) > 1 else 0.0
+            if share >= RESEMBLES:
+                found.append((share, row.text, split))
     return sorted(found, reverse=True)
 
 
@@ -52,6 +72,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
     for share, concept, name in resembling(parser.parse_args().data):
         print(f"{share:.2f}\t{name}\t{concept}")
+    for share, text, split in leaking():
+        print(f"{share:.2f}\theld out ({split})\t{text}")
 
 
 if __name__ == "__main__":

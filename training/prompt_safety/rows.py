@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from countermark.safety.prompt_heads import HEADS
 
 NAMED = frozenset(HEADS) - {"unsafe", "other"}
-CATEGORY_LOSS_WEIGHT = 0.35  # of a category head against the head "unsafe"
+CATEGORY_LOSS_WEIGHT = 0.4  # of a category head against the head "unsafe"
+
+# Categories that a prompt of the first one is hardly ever in as well. Of the rest nothing is said: a violent prompt may
+# be graphic, and a hateful one violent.
+_APART = {
+    "sexual": ("violence", "graphic", "illicit", "self_harm", "hate"),
+    "violence": ("sexual", "self_harm", "illicit"),
+    "graphic": ("sexual", "illicit", "hate", "harassment", "self_harm"),
+    "illicit": ("sexual", "graphic", "self_harm", "hate", "harassment"),
+    "self_harm": ("sexual", "illicit", "hate", "harassment", "violence"),
+    "hate": ("sexual", "graphic", "illicit", "self_harm"),
+    "harassment": ("graphic", "illicit", "self_harm"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,11 @@ class Row:
 def benign_targets(value: float = 0.0) -> dict[str, float]:
     """Known to be harmless: every head is known."""
     return dict.fromkeys(HEADS, value)
+
+
+def unsafe_targets(category: str) -> dict[str, float]:
+    """Unsafe in one category, and certainly not in those that lie apart from it."""
+    return {"unsafe": 1.0, category: 1.0} | dict.fromkeys(_APART[category], 0.0)
 
 
 def tensors(rows: list[Row]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

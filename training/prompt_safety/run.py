@@ -10,9 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-FIRST_EPOCHS, FIRST_RATE = 2.0, 1.5e-4
-SECOND_EPOCHS, SECOND_RATE = 1.0, 1.2e-4
-RELEASE_EPOCHS, RELEASE_RATE = 1.0, 6e-5
+EPOCHS, RATE = 1.3, 1.5e-4
 
 
 def _step(result: Path, make: Callable[[], None]) -> None:
@@ -23,65 +21,67 @@ def _step(result: Path, make: Callable[[], None]) -> None:
     make()
 
 
-def _finish(out: Path, folder: Path, state: Path, names: tuple[str, ...], *, concepts: bool) -> None:
-    """Export, n-grams, calibration and evaluation of one fine-tuned state, in a folder of its own.
+def _one_seed(out: Path, seed: int, epochs: float) -> Path:
+    """Fine-tuning, export, calibration and evaluation with one seed, in a folder of its own.
 
     Args:
         out: where the tables are.
-        folder: where the results go.
-        state: the fine-tuned encoder.
-        names: the tables that the n-grams are fitted on.
-        concepts: whether the held-out concepts are still unseen, and so part of the evaluation.
+        seed: of heads, dropout and batches; the tables are the same for all seeds.
+        epochs: how often the training table is read.
+
+    Returns:
+        The folder with the model files and ``evaluation.json``.
     """
     from training.prompt_safety import calibrate, encoder, evaluate, ngram_fit, tables
 
+    folder = out / f"seed{seed}"
     folder.mkdir(exist_ok=True)
     for name in ("unigrams.tsv", "style_bank.txt"):
         shutil.copyfile(out / name, folder / name)
-    model = folder / "prompt_encoder.int8.onnx"
-    _step(model, lambda: encoder.export(state, model))
-    _step(folder / "tokenizer.json", lambda: encoder.copy_tokenizer(folder / "tokenizer.json"))
+    state, model, ngrams = folder / "encoder.pt", folder / "prompt_encoder.int8.onnx", out / "ngrams.npz"
+
+    def fine_tune() -> None:
+        rows = tables.load(out, "train")
+        encoder.fine_tune(rows, tables.normalised(out, rows), encoder.Schedule(epochs, RATE, seed), state)
 
     def fit_ngrams() -> None:
-        rows = [row for name in names for row in tables.load(out, name)]
-        ngram_fit.fit(rows, tables.normalised(out, rows), folder / "ngrams.npz")
+        rows = tables.load(out, "train")
+        ngram_fit.fit(rows, tables.normalised(out, rows), ngrams)
 
-    _step(folder / "ngrams.npz", fit_ngrams)
+    _step(ngrams, fit_ngrams)
+    shutil.copyfile(ngrams, folder / "ngrams.npz")
+    _step(state, fine_tune)
+    _step(model, lambda: encoder.export(state, model))
+    safetensors = folder / "prompt_encoder.safetensors"
+    _step(safetensors, lambda: encoder.write_safetensors(state, safetensors))
+    _step(folder / "tokenizer.json", lambda: encoder.copy_tokenizer(folder / "tokenizer.json"))
     _step(folder / "calibration.json", lambda: calibrate.calibrate(out, folder))
-    _step(folder / "evaluation.json", lambda: evaluate.evaluate(out, folder, concepts=concepts))
+    _step(folder / "evaluation.json", lambda: evaluate.evaluate(out, folder))
+    return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables, checkpoints and reports")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train once with each; the first one ships")
+    parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the training table")
+    parser.add_argument("--without", help="leave a source out of training, to report on it (overt, i2p, ...)")
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out
     out.mkdir(parents=True, exist_ok=True)
 
     import torch
-    from training.prompt_safety import encoder, tables
+    from training.prompt_safety import evaluate, held_out, install, tables
 
     torch.set_num_threads(1)
-    _step(out / "test.jsonl", lambda: tables.build_tables(data, out))
-
-    def fine_tune(name: str, schedule: encoder.Schedule, start: Path | None, result: Path) -> None:
-        rows = tables.load(out, name)
-        encoder.fine_tune(rows, tables.normalised(out, rows), schedule, start=start, out=result)
-
-    first, second, release = out / "stage1.pt", out / "stage2.pt", out / "release.pt"
-    _step(first, lambda: fine_tune("train", encoder.Schedule(FIRST_EPOCHS, FIRST_RATE), None, first))
-    _step(second, lambda: fine_tune("tune", encoder.Schedule(SECOND_EPOCHS, SECOND_RATE), first, second))
-    # Two models: one that has seen no held-out concept, to report on, and the one that ships, which has.
-    report, ship = out / "held_out", out / "shipped"
-    _finish(out, report, second, ("tune",), concepts=True)
-    _step(release, lambda: fine_tune("release", encoder.Schedule(RELEASE_EPOCHS, RELEASE_RATE), second, release))
-    _finish(out, ship, release, ("tune", "release"), concepts=False)
+    _step(out / "test.jsonl", lambda: tables.build_tables(data, out, without=arguments.without))
+    _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
+    folders = [_one_seed(out, seed, arguments.epochs) for seed in arguments.seeds]
+    evaluate.write_spread(folders, out / "spread.json")
     if arguments.install:
-        from training.prompt_safety import install
-
-        install.install(ship)
+        install.install(folders[0])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.prompt_safety.rows import NAMED, Row, benign_targets, read_jsonl
+from training.prompt_safety.rows import NAMED, Row, benign_targets, read_jsonl, unsafe_targets
 
 BENIGN_SETS = ("coco_benign", "t2i_compbench", "geneval", "esd_art_benign", "sneakyprompt_animals")
 VOCABULARY_SETS = (
@@ -64,10 +64,10 @@ def _overt_unsafe(record: Mapping[str, Any]) -> Row:
     labels = _positive(record)
     for label in labels:
         if label in NAMED:
-            targets |= {label: 1.0, "unsafe": 1.0}
+            targets |= unsafe_targets(label)
         else:
             targets["other"] = 1.0  # privacy, copyright, public figures: not what "unsafe" means here
-    return Row(record["text"], targets, "overt_unsafe", 1.5, tags={"category": labels[0] if labels else None})
+    return Row(record["text"], targets, "overt_unsafe", 3.0, tags={"category": labels[0] if labels else None})
 
 
 def _nibbler(record: Mapping[str, Any]) -> Row | None:
@@ -91,13 +91,17 @@ def _nibbler(record: Mapping[str, Any]) -> Row | None:
 
 
 def _i2p(record: Mapping[str, Any]) -> Row:
-    """Weak labels: trusted where generated images were nude, or mostly inappropriate; nearly ignored elsewhere."""
+    """Weak labels: trusted where generated images were nude, a little where they were mostly inappropriate.
+
+    Elsewhere (no tag) ``tables.py`` leaves the row out: a soft target for thousands of harmless artists' names would
+    make every mention of an artist half unsafe.
+    """
     meta = record["meta"]
     labels = [label for label in _positive(record) if label in NAMED]
     nude = meta["nudity_pct"] >= 30 and "sexual" in labels
     strong = meta["hard"] == 1 and meta["inappropriate_pct"] >= 50
-    probability = 0.97 if nude else 0.88 if strong else 0.6
-    weight = 1.0 if nude else 0.7 if strong else 0.2
+    probability = 0.97 if nude else 0.88
+    weight = 1.0 if nude else 0.35
     targets = {"unsafe": probability} | {
         label: probability - 0.05 if len(labels) > 1 else probability for label in labels
     }
@@ -105,9 +109,10 @@ def _i2p(record: Mapping[str, Any]) -> Row:
 
 
 def _xstest(record: Mapping[str, Any]) -> Row:
+    tags = {"focus": record["meta"]["focus"]}
     if record["labels"]["unsafe"]:
-        return Row(record["text"], {"unsafe": 1.0}, "xstest", 0.6)
-    return Row(record["text"], benign_targets(), "xstest", 0.8)
+        return Row(record["text"], {"unsafe": 1.0}, "xstest", 0.6, tags=tags)
+    return Row(record["text"], benign_targets(), "xstest", 0.8, tags=tags)
 
 
 def offensive_words(data: Path) -> list[str]:

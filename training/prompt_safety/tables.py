@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from training.prompt_safety import augment, concepts, encoder, sources
+from training.prompt_safety import augment, concepts, encoder, frames, sources
 from training.prompt_safety.rows import Row, read_rows, write_rows
 
 from countermark.safety.lexicon import Lexicon, read_counts, write_counts
@@ -17,8 +18,7 @@ from countermark.safety.normalise import normalise
 
 TOPICS = 60
 HELD_OUT_TOPICS = 16
-CAPS = {"coco_benign": 2600, "t2i_compbench": 2200, "geneval": 250}  # harmless captions are cheap; keep the balance
-WEAK_I2P_ROWS = 900
+CAPS = {"coco_benign": 4500, "t2i_compbench": 2200, "geneval": 250}  # harmless captions are cheap; keep the balance
 _LONGEST_WORD = 22
 _TWO_LETTER_WORDS = "am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we ox tv hd pc"
 
@@ -31,7 +31,7 @@ def build_lexicon(data: Path) -> dict[str, int]:
     known = {word for word in encoder.tokenizer().get_vocab() if re.fullmatch("[a-z]{3,}", word)}
     prompts = [text for name in sources.VOCABULARY_SETS for text in sources.texts(data, name)]
     rng = random.Random(0)
-    bank = [*concepts.unsafe_concepts(), *concepts.safe_concepts()]
+    bank = [*concepts.unsafe_concepts(), *concepts.safe_concepts(), *concepts.acts()]
     prompts += [concepts.fill(concept.text, rng) for concept in bank] * 3
     seen = Counter(word for text in prompts for word in re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower()))
     counts = Counter(
@@ -54,7 +54,7 @@ def _assign_topics(rows: list[Row]) -> list[Row]:
     vectors = encoder.sentence_embeddings([row.text for row in rows])
     topics = KMeans(TOPICS, n_init=2, random_state=0).fit_predict(vectors)
     held = random.Random(7).sample(range(TOPICS), HELD_OUT_TOPICS)
-    split = dict.fromkeys(held[::2], "calibrate") | dict.fromkeys(held[1::2], "test")
+    split = dict.fromkeys(held, "test") | dict.fromkeys(held[2::4], "calibrate")
     return [replace(row, split=split.get(topic, "train")) for row, topic in zip(rows, topics, strict=True)]
 
 
@@ -63,52 +63,43 @@ def _split_of(row: Row, rng: random.Random) -> str:
     evenly = "calibrate" if draw < 0.5 else "test"
     match row.source:
         case "nibbler":
-            return "train" if row.tags["round"] != 3 else "tune" if draw < 0.5 else "test"
+            return "train" if row.tags["round"] != 3 else "train" if draw < 0.5 else "test"
+        case "xstest":
+            return "test" if zlib.crc32(str(row.tags["focus"]).encode()) % 2 else "train"  # no word on both sides
         case "esd_art_benign" | "sneakyprompt_animals":
             return evenly
         case "t2i_compbench":
             return evenly if row.tags["kind"] in ("complex", "non_spatial") else "train"
         case "i2p":
-            return "tune" if draw < 0.07 else "calibrate" if draw < 0.13 else "test" if draw < 0.2 else "train"
-        case "xstest":
-            return "tune" if draw < 0.12 else "test" if draw < 0.25 else "train"
+            return "train" if draw < 0.07 else "calibrate" if draw < 0.13 else "test" if draw < 0.2 else "train"
         case "coco_benign":
             return "calibrate" if draw < 0.05 else "test" if draw < 0.1 else "train"
         case _:
             return "train"
 
 
-def _split_concepts(bank: list[concepts.Concept], rng: random.Random) -> dict[str, list[concepts.Concept]]:
-    """A quarter is held out of the first fine-tuning; a part of that joins the second."""
-    bank = rng.sample(bank, len(bank))
-    marks = [round(share * len(bank)) for share in (0.08, 0.16, 0.25)]
-    return {
-        "calibrate": bank[: marks[0]],
-        "test": bank[marks[0] : marks[1]],
-        "tune": bank[marks[1] : marks[2]],
-        "train": bank[marks[2] :],
-    }
-
-
 def _cap(rows: list[Row], rng: random.Random) -> list[Row]:
-    """Thins out the large harmless sources and I2P's weak rows."""
-
-    def pool(row: Row) -> str:
-        weak = row.source == "i2p" and not (row.tags["nude"] or row.tags["strong"])
-        return "weak_i2p" if weak else row.source
-
-    caps = CAPS | {"weak_i2p": WEAK_I2P_ROWS}
+    """Thins out the large harmless sources, and leaves out what I2P is not sure of."""
     kept: list[Row] = []
     taken: Counter[str] = Counter()
     for row in rng.sample(rows, len(rows)):
-        taken[pool(row)] += 1
-        if taken[pool(row)] <= caps.get(pool(row), len(rows)):
+        if row.source == "i2p" and not (row.tags["nude"] or row.tags["strong"]):
+            continue
+        taken[row.source] += 1
+        if taken[row.source] <= CAPS.get(row.source, len(rows)):
             kept.append(row)
     return kept
 
 
-def build_tables(data: Path, out: Path) -> None:
-    """Writes ``unigrams.tsv``, ``style_bank.txt`` and ``train|tune|release|calibrate|test.jsonl``."""
+def build_tables(data: Path, out: Path, *, without: str | None = None) -> None:
+    """Writes ``unigrams.tsv``, ``style_bank.txt`` and ``train|calibrate|test.jsonl``.
+
+    Args:
+        data: the prompt sets.
+        out: where the tables go.
+        without: a source (the start of its name) to leave out of training and calibration altogether, all of its rows
+            becoming test rows: what the model makes of prompts from elsewhere.
+    """
     write_counts(out / "unigrams.tsv", build_lexicon(data))
     styles = augment.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
     (out / "style_bank.txt").write_text("\n".join(styles) + "\n", encoding="utf-8")
@@ -117,58 +108,32 @@ def build_tables(data: Path, out: Path) -> None:
     rows = list(sources.labelled_rows(data))
     overt = _assign_topics([row for row in rows if row.source.startswith("overt")])
     rows = overt + [replace(row, split=_split_of(row, rng)) for row in rows if not row.source.startswith("overt")]
-    unsafe = _split_concepts(concepts.unsafe_concepts(), rng)
-    safe = _split_concepts(concepts.safe_concepts(), rng)
-
-    train = _cap([row for row in rows if row.split == "train"], rng)
-    train += concepts.concept_rows(unsafe["train"] + safe["train"], rng, unsafe=5, safe=7)
-    train += sources.term_rows(data, rng)
-    train += augment.style_and_length(train, rng, styles)
-    write_rows(out / "train.jsonl", rng.sample(train, len(train)))
-
-    tune = _second_table(
-        train, [row for row in rows if row.split == "tune"], unsafe["tune"] + safe["tune"], rng, styles
-    )
-    write_rows(out / "tune.jsonl", tune)
-    write_rows(out / "release.jsonl", _release_table(train + tune, unsafe["test"] + safe["test"]))
+    if without:
+        rows = [replace(row, split="test") if row.source.startswith(without) else row for row in rows]
+    train = _training_table([row for row in rows if row.split == "train"], sources.term_rows(data, rng), rng, styles)
+    write_rows(out / "train.jsonl", train)
     for split in ("calibrate", "test"):
-        held = [row for row in rows if row.split == split]
-        held += concepts.concept_rows(unsafe[split] + safe[split], rng, unsafe=4, safe=4)
-        write_rows(out / f"{split}.jsonl", held)
+        write_rows(out / f"{split}.jsonl", [row for row in rows if row.split == split] + concepts.held_out(split))
 
 
-def _second_table(
-    train: list[Row], tune: list[Row], bank: list[concepts.Concept], rng: random.Random, styles: list[str]
-) -> list[Row]:
-    """For the second fine-tuning: new concepts, pairs that differ in a detail, and a part of the first table."""
-    new = [row for row in tune if row.source != "i2p" or row.tags["nude"] or row.tags["strong"]]
-    new += concepts.concept_rows(bank, rng, unsafe=5, safe=7)
-    short = [row.text for row in train if row.source in ("coco_benign", "safe_concept") and len(row.text) < 120]
-    short += [row.text for row in train if row.source == "t2i_compbench" and len(row.text) > 40][:300]
-    pairs = augment.differing_in_one_detail(short, rng, unsafe=2400, safe=2000)
-    new += pairs
-    new += [
-        row.with_text(augment.wrap_in_style(row.text, rng, styles), derived="style") for row in rng.sample(pairs, 1100)
+def _training_table(rows: list[Row], terms: list[Row], rng: random.Random, styles: list[str]) -> list[Row]:
+    """Prompt sets, the written bank in its frames, and rewordings of both; shuffled."""
+    made = _cap(rows, rng) + terms
+    made += concepts.concept_rows(concepts.unsafe_concepts(), rng, unsafe=4, safe=4)
+    made += concepts.concept_rows(concepts.safe_concepts(), rng, unsafe=4, safe=4)
+    made += frames.act_rows(rng, unsafe=6, safe=7, guides=4)
+    made += frames.topic_rows(rng, concerned=12, glorified=4)
+    made += frames.group_rows(rng, hateful=900, respectful=900)
+    made += frames.art_rows(rng, 1200)
+    made += augment.differing_in_one_detail(made, rng, unsafe=2200, safe=2200)
+    made += augment.rare_names()
+    rewordings = [
+        augment.styled(made, rng, styles, unsafe=2000, safe=3500),
+        augment.passages(made, rng, unsafe=2200, safe=4200),
+        augment.hidden(made, rng, unsafe=1300, safe=1300),
     ]
-    new += [row.with_text(augment.lengthen(row.text, rng, short), derived="long") for row in rng.sample(pairs, 900)]
-    new += augment.passages(train + pairs, rng, unsafe=600, safe=1000)
-    new += augment.rare_names()
-    always = ("overt", "concept", "safe_concept", "nibbler", "xstest")
-    kept = [
-        row
-        for row in train
-        if row.source.startswith(always) or rng.random() < (0.75 if row.source == "i2p" and row.weight > 0.3 else 0.35)
-    ]
-    return rng.sample(kept + new, len(kept) + len(new))
-
-
-def _release_table(rows: list[Row], bank: list[concepts.Concept]) -> list[Row]:
-    """For the weights that ship, once the held-out concepts are reported on: those, and a part of what was seen."""
-    rng = random.Random(31)
-    new = concepts.concept_rows(bank, rng, unsafe=8, safe=10)
-    new += augment.passages(rows, rng, unsafe=300, safe=900)
-    old = rng.sample(rows, 8000)
-    return rng.sample(old + new, len(old) + len(new))
+    made += [row for rows_of_one_kind in rewordings for row in rows_of_one_kind]
+    return rng.sample(made, len(made))
 
 
 def load(out: Path, name: str) -> list[Row]:

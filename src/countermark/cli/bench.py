@@ -6,7 +6,11 @@ from importlib import import_module
 
 import click
 
-_SUITES = {"watermark": "What the watermark survives, beside peers, in the same run."}
+_SUITES = {
+    "watermark": "What the watermark survives, beside peers, in the same run.",
+    "safety": "What the checks miss and what they refuse for nothing, beside peers.",
+    "red-team": "What gets through the checks of a folder of attacks: signed, and on the record.",
+}
 
 
 class _LazySuites(click.Group):
@@ -16,7 +20,7 @@ class _LazySuites(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUITES:
             return None
-        suite: click.Command = import_module(f"countermark.cli.bench_{cmd_name}").command
+        suite: click.Command = import_module(f"countermark.cli.bench_{cmd_name.replace('-', '')}").command
         return suite
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -26,4 +30,4 @@ class _LazySuites(click.Group):
 
 @click.group("bench", cls=_LazySuites)
 def command() -> None:
-    """Measure what is claimed: run it yourself, on pictures of your own."""
+    """Measure what is claimed: run it yourself, on pictures and prompts of your own."""

@@ -7,15 +7,21 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import click
 
 from countermark.cli.output import common, console, load, print_json
 from countermark.errors import EXIT_INTERNAL, CountermarkError
 from countermark.settings import Settings
+
+if TYPE_CHECKING:
+    from countermark.safety.adapters.opinion import Opinion
+    from countermark.safety.adapters.options import Options
 
 LOW_DISK = 512 * 2**20
 _EXTRAS = {"diffusers": ("torch", "diffusers", "transformers"), "imwatermark": ("imwatermark",)}
@@ -61,6 +67,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield from _guarded("policy", lambda: _policy(settings))
     yield from _guarded("prompt models", _prompt_models)
     yield from _guarded("image models", _image_models)
+    yield from _opinions(settings)
     if util.find_spec("torch") is not None:
         yield from _guarded("embedded generator", _embedded)
     yield from _guarded("home", lambda: _home(settings))
@@ -121,6 +128,29 @@ def _image_models() -> Diagnosis:
 
     ensemble = ImageEnsemble(verify=True)
     return Diagnosis("image models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
+
+
+def _opinions(settings: Settings) -> Iterator[Diagnosis]:
+    """Each second opinion that settings name, made ready as far as that goes without sending anything."""
+    from countermark.safety.adapters.build import image_opinion, prompt_opinion
+
+    for number, options in enumerate(settings.safety.prompt.opinions, 1):
+        name = f"prompt opinion {number} ({options.kind})"
+        yield from _guarded(name, partial(_opinion, name, prompt_opinion(options), options))
+    for number, image_options in enumerate(settings.safety.image.opinions, 1):
+        name = f"image opinion {number} ({image_options.kind})"
+        yield from _guarded(name, partial(_opinion, name, image_opinion(image_options), image_options))
+
+
+def _opinion(name: str, opinion: Opinion, options: Options) -> Diagnosis:
+    from countermark.safety.adapters.options import ServiceOptions
+
+    opinion.load()
+    who = opinion.detector
+    state = f"sha256 {who.digest}" if who.digest else "loaded"
+    if isinstance(options, ServiceOptions):
+        state = f"its key is there; asks {urlsplit(options.url).hostname}, which was not tried"
+    return Diagnosis(name, "ok", f"{who.id} ({', '.join(sorted(opinion.categories))}), {options.when}; {state}")
 
 
 def _embedded() -> Diagnosis:

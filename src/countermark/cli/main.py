@@ -21,6 +21,7 @@ _COMMANDS = {
     "log": "Read and prove the audit log.",
     "witness": "Cosign the checkpoints of others' logs, or collect cosignatures of this one.",
     "policy": "Check policy files.",
+    "hashes": "Lists of pictures that must not be released, by their hashes.",
     "keys": "Make and list keys.",
     "bench": "Measure what is claimed, beside peers.",
     "doctor": "What this installation has, and what it lacks.",

@@ -67,12 +67,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
 
 def decision_line(decision: Decision) -> str:
     """The outcome in one line, naming category, severity, stage and rule."""
-    if decision.outcome == "allow":
-        return f"{OK} allowed under policy {decision.policy_id} {decision.policy_version}"
-    verb = {"block": "blocked", "review": "held for review", "redact": "to be redacted"}[decision.outcome]
-    about = [f"category {decision.category}" if decision.category else "", f"stage {decision.stage}"]
-    about += [f"severity {decision.severity}" if decision.severity is not None else "", f"rule {decision.rule}"]
-    return f"{BAD} {verb}: " + ", ".join(part for part in about if part)
+    return f"{OK if decision.outcome == 'allow' else BAD} {escape(decision.sentence)}"
 
 
 def result_dict(result: Result, path: str | None) -> dict[str, Any]:
@@ -93,7 +88,10 @@ def result_dict(result: Result, path: str | None) -> dict[str, Any]:
 
 def result_lines(result: Result, path: str | None) -> list[str]:
     """A result of ``generate`` or ``mark`` for people."""
-    lines = [decision_line(result.decision)]
+    if result.released and result.decision.outcome == "redact":
+        lines = [f"{WARN} redacted under rule {escape(result.decision.rule)}, then released"]
+    else:
+        lines = [decision_line(result.decision)]
     lines += [f"    [dim]{escape(reason)}[/]" for reason in result.decision.reasons]
     if path and result.asset:
         lines.append(f"{OK} released {escape(path)} ({result.asset.width}×{result.asset.height}, every mark read back)")

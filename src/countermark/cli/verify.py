@@ -65,9 +65,9 @@ def command(
 def _expand(files: tuple[Path, ...], recursive: bool) -> list[Path]:
     if not recursive:
         return list(files)
-    from countermark.cli.check import _list_images
+    from countermark.cli.check_many import list_images
 
-    paths = [found for path in files for found in (_list_images(path) if path.is_dir() else [path])]
+    paths = [found for path in files for found in (list_images(path) if path.is_dir() else [path])]
     if not paths:
         note("There are no images in there.")
     return paths

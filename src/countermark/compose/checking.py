@@ -1,8 +1,10 @@
-"""Findings and decisions without a pipeline: the shipped classifiers, and pixels from wherever they come."""
+"""Both safety stages as settings choose them; findings and decisions without a pipeline; pixels from anywhere."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +14,62 @@ from countermark import imaging
 from countermark.model import Decision, Finding, Stage
 from countermark.pipeline import check_prompt
 from countermark.policy import Policy, decide
+from countermark.safety.known_files import look_at
+from countermark.settings import PromptSafetySettings
 
 if TYPE_CHECKING:
     from countermark.safety.interface import ImageClassifier, PromptClassifier
+    from countermark.settings import Settings
 
 
-def default_prompt_safety() -> PromptClassifier:
-    """The shipped prompt classifiers."""
+def default_prompt_safety(settings: Settings | None = None) -> PromptClassifier:
+    """The shipped prompt classifiers, and the second opinions that settings name."""
     from countermark.safety import PromptEnsemble
 
-    return PromptEnsemble()
+    shipped = PromptEnsemble()
+    from countermark.safety import e5
+    from countermark.safety.combine import Another, CombinedPromptClassifier
+
+    chosen = settings.safety.prompt if settings is not None else PromptSafetySettings()
+    others: list[Another[PromptClassifier]] = []
+    if chosen.multilingual and e5.is_installed():
+        from countermark.safety.multilingual import multilingual_prompts
+
+        others.append(Another(multilingual_prompts(), "unread", multilingual=True))
+    if chosen.entities:
+        from countermark.safety.entities import entity_prompts
+
+        others.append(Another(entity_prompts(chosen.entities)))
+    if chosen.opinions:
+        from countermark.safety.adapters.build import prompt_opinions
+
+        others += prompt_opinions(chosen.opinions)
+    return CombinedPromptClassifier(shipped, others, uncertain=chosen.uncertain) if others else shipped
 
 
-def default_image_safety() -> ImageClassifier:
-    """The shipped image classifiers."""
+def default_image_safety(settings: Settings | None = None) -> ImageClassifier:
+    """The shipped image classifiers, what settings name beside them, and the installation's hash lists."""
     from countermark.safety import ImageEnsemble
 
-    return ImageEnsemble()
+    shipped = ImageEnsemble()
+    if settings is None:
+        return shipped
+    from countermark.compose.hash_lists import with_hash_lists
+    from countermark.safety.adapters.build import image_opinions
+    from countermark.safety.combine import Another, CombinedImageClassifier
+
+    chosen = settings.safety.image
+    others = list(image_opinions(chosen.opinions))
+    if chosen.nudenet:
+        from countermark.safety.nudenet import NudeNet
+
+        others.append(Another(NudeNet(verify=True)))
+    if chosen.text:
+        from countermark.safety.text_in_image import text_opinion
+
+        others.append(text_opinion(default_prompt_safety(settings)))
+    stage = CombinedImageClassifier(shipped, others, uncertain=chosen.uncertain) if others else shipped
+    return with_hash_lists(stage, settings.home)
 
 
 def check(
@@ -38,15 +79,26 @@ def check(
     image: Any = None,
     prompt_safety: PromptClassifier | None = None,
     image_safety: ImageClassifier | None = None,
+    settings: Settings | None = None,
 ) -> tuple[tuple[Finding, ...], Decision]:
-    """Assess a prompt or an image and let policy decide; nothing is generated or recorded."""
+    """Assess a prompt or an image and let policy decide; nothing is generated or recorded.
+
+    Args:
+        policy: decides.
+        prompt: what to assess; either this or an image.
+        image: what to assess; see :func:`to_raster`.
+        prompt_safety: looks at the prompt; that of ``settings`` unless given.
+        image_safety: looks at the image; that of ``settings`` unless given.
+        settings: whose second opinions are heard; none are unless given.
+    """
     if (prompt is None) == (image is None):
         raise TypeError("give either a prompt or an image")
     if prompt is not None:
         check_prompt(prompt)
-        findings = (prompt_safety or default_prompt_safety()).assess(prompt)
+        findings = (prompt_safety or default_prompt_safety(settings)).assess(prompt)
         return findings, decide(policy, findings, Stage.PROMPT)
-    findings = (image_safety or default_image_safety()).assess(to_raster(image).pixels)
+    raster = to_raster(image)
+    findings = look_at(image_safety or default_image_safety(settings), raster.pixels, raster.sha256)
     return findings, decide(policy, findings, Stage.IMAGE)
 
 
@@ -59,11 +111,16 @@ def to_raster(image: Any) -> imaging.Raster:
     if isinstance(image, imaging.Raster):
         return image
     if isinstance(image, (str, Path)):
-        return imaging.decode(imaging.read_file(Path(image)), str(image))
+        return _decode(imaging.read_file(Path(image)), str(image))
     if isinstance(image, bytes):
-        return imaging.decode(image)
+        return _decode(image, "the image")
     if isinstance(image, np.ndarray):
         return imaging.from_array(image)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=0)
     return imaging.decode(buffer.getvalue())
+
+
+def _decode(data: bytes, name: str) -> imaging.Raster:
+    """A file's pixels, and the digest by which hash lists may know it."""
+    return replace(imaging.decode(data, name), sha256=hashlib.sha256(data).hexdigest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -21,13 +22,15 @@ from countermark.compose.witnessing import open_collector
 from countermark.credentials import Credentials, Ingredient
 from countermark.errors import UsageError
 from countermark.model import Decision, Finding, GenerationRequest, ModelRef, VerificationReport
-from countermark.pipeline import Parts, Pipeline, Result
+from countermark.pipeline import EarlyCheck, Parts, Pipeline, Result
 from countermark.policy import Policy, load_policy
 from countermark.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from countermark.generators import Generator
+    from countermark.generators import Generator, Watch
     from countermark.safety.interface import ImageClassifier, PromptClassifier
+
+_NOT_SHOWN = "The generator shows nothing before it is done: the image was checked when it was finished, not before."
 
 
 class Countermark:
@@ -36,8 +39,8 @@ class Countermark:
     Args:
         settings: see :mod:`countermark.settings`.
         generator: a generation core; the one that settings name unless given. A diffusers pipeline is taken as it is.
-        prompt_safety: replaces the shipped prompt classifiers.
-        image_safety: replaces the shipped image classifiers.
+        prompt_safety: replaces the prompt classifiers that settings name.
+        image_safety: replaces the image classifiers that settings name.
         policy: replaces the policy that settings name.
 
     Raises:
@@ -79,8 +82,8 @@ class Countermark:
         from countermark.fingerprint import pdq
 
         return Parts(
-            prompt_safety=prompt_safety or default_prompt_safety(),
-            image_safety=image_safety or default_image_safety(),
+            prompt_safety=prompt_safety or default_prompt_safety(self.settings),
+            image_safety=image_safety or default_image_safety(self.settings),
             policy=self.policy,
             watermark=self.home.watermark(),
             fingerprint=lambda pixels: pdq.compute(pixels).bits,
@@ -93,7 +96,13 @@ class Countermark:
             media_type=self.settings.output.format,
             quality=self.settings.output.quality,
             rehearse=self.settings.watermark.backend == "lattice",
+            early=self._early_check(image_safety),
         )
+
+    def _early_check(self, image_safety: ImageClassifier | None) -> EarlyCheck | None:
+        """Looks at previews with the shipped classifiers alone: remote opinions would cost more than they save."""
+        at = self.settings.generator.preview_at
+        return EarlyCheck(image_safety or default_image_safety(), at) if at else None
 
     @cached_property
     def generator(self) -> Generator:
@@ -191,7 +200,13 @@ class Countermark:
 
     def check(self, *, prompt: str | None = None, image: Any = None) -> tuple[tuple[Finding, ...], Decision]:
         """Findings and decision for a prompt or an image; nothing is generated or recorded."""
-        return check(self.policy, prompt=prompt, image=image)
+        return check(
+            self.policy,
+            prompt=prompt,
+            image=image,
+            prompt_safety=self.parts.prompt_safety,
+            image_safety=self.parts.image_safety,
+        )
 
     def verify(self, file: Path | str | bytes, **options: Any) -> VerificationReport:
         """What can be proved about a file, with this installation's keys, log and anchors."""
@@ -226,6 +241,13 @@ class _Core:
     def model(self) -> ModelRef:
         return self._generator().model
 
-    def __call__(self) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
-        made = self._generator().generate(self._request, on_step=self._on_step)
-        return made.images, {name: str(value) for name, value in made.parameters.items()}, made.notices
+    def __call__(
+        self, watch: Watch | None = None, /
+    ) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
+        generator = self._generator()
+        # Generators of others may be older than previews, or have nothing to show before they are done.
+        shows = watch is not None and "watch" in inspect.signature(generator.generate).parameters
+        more = {"watch": watch} if shows else {}
+        made = generator.generate(self._request, on_step=self._on_step, **more)
+        notices = made.notices if shows or watch is None else (*made.notices, _NOT_SHOWN)
+        return made.images, {name: str(value) for name, value in made.parameters.items()}, notices

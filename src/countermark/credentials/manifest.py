@@ -40,6 +40,7 @@ class SourceType(StrEnum):
     TRAINED = "trainedAlgorithmicMedia"
     COMPOSITE_TRAINED = "compositeWithTrainedAlgorithmicMedia"
     ALGORITHMIC = "algorithmicMedia"
+    ENHANCED = "algorithmicallyEnhanced"
     CAPTURE = "digitalCapture"
     CREATION = "digitalCreation"
 
@@ -96,6 +97,7 @@ class Claim:
         policy_digest: SHA-256 of the policy that released the image, empty for none.
         human_oversight: ``None`` where it is not known, as for an image that something else generated.
         training: what others may do with the image in training and data mining; ``None`` says nothing.
+        redacted: whether regions of the pixels were blurred after they were generated.
         ingredients: at most one parent, and any inputs.
     """
 
@@ -112,6 +114,7 @@ class Claim:
     policy_digest: str = ""
     human_oversight: Oversight | None = "prompt_guided"
     training: Literal["allowed", "notAllowed"] | None = "notAllowed"
+    redacted: bool = False
     ingredients: tuple[Ingredient, ...] = ()
 
     def __post_init__(self) -> None:
@@ -190,7 +193,7 @@ def _source_uri(claim: Claim) -> str:
 
 
 def _actions(claim: Claim) -> list[dict[str, Any]]:
-    """Inception first, as the specification wants it, then the watermark where there is one."""
+    """Inception first, as the specification wants it, then what was done to the pixels, the watermark last."""
     when = _timestamp(claim.when)
     if claim.parent is None:
         inputs = [ingredient_id(i) for i in range(len(claim.ingredients))]
@@ -203,7 +206,7 @@ def _actions(claim: Claim) -> list[dict[str, Any]]:
             "parameters": {"ingredientIds": [ingredient_id(claim.parent)]},
         }
         inception = [opened, _made("c2pa.edited", claim, when, others)]
-    return inception + _watermarked(claim, when)
+    return inception + _redacted(claim, when) + _watermarked(claim, when)
 
 
 def _made(action: str, claim: Claim, when: str, ingredient_ids: list[str]) -> dict[str, Any]:
@@ -216,6 +219,21 @@ def _made(action: str, claim: Claim, when: str, ingredient_ids: list[str]) -> di
     if ingredient_ids:
         entry["parameters"] = {"ingredientIds": ingredient_ids}
     return entry
+
+
+def _redacted(claim: Claim, when: str) -> list[dict[str, Any]]:
+    if not claim.redacted:
+        return []
+    # Not c2pa.redacted, which is the removal of an assertion.
+    return [
+        {
+            "action": "c2pa.filtered",
+            "when": when,
+            "digitalSourceType": SourceType.ENHANCED.uri,
+            "softwareAgent": _named_version("countermark", software_version()),
+            "description": "Regions of the image were blurred by policy.",
+        }
+    ]
 
 
 def _watermarked(claim: Claim, when: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from countermark.errors import MissingExtra
-from countermark.generators.interface import Generated, Generator, OnStep
+from countermark.generators.interface import Generated, Generator, OnStep, Watch
 
 if TYPE_CHECKING:
     from countermark.generators.diffusers import DiffusersGenerator
@@ -21,6 +21,7 @@ __all__ = [
     "Generated",
     "Generator",
     "OnStep",
+    "Watch",
     "WrappedOutput",
     "WrappedPipeline",
 ]

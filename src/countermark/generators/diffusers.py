@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from countermark.errors import GenerationFailed, UsageError
-from countermark.generators.interface import Generated, OnStep
+from countermark.generators.interface import Generated, OnStep, Watch
 from countermark.generators.loading import load_pipeline
-from countermark.generators.steps import StepRelay
+from countermark.generators.steps import UNSEEN, StepRelay
 from countermark.generators.weights import ModuleDigest
 from countermark.model import GenerationRequest, ModelRef
 
@@ -81,24 +81,36 @@ class DiffusersGenerator:
             type=_MODEL_TYPE,
         )
 
-    def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Generated:
+    def generate(
+        self, request: GenerationRequest, *, on_step: OnStep | None = None, watch: Watch | None = None
+    ) -> Generated:
         """Make the images of one request; image k has the seed `seed + k`.
 
         Raises:
             UsageError: the request has a size or negative prompt that the pipeline does not take.
             GenerationFailed: the pipeline raised, returned no images, or blanked them with a checker of its own.
         """
-        return self.generate_with({}, request, on_step=on_step)
+        return self.generate_with({}, request, on_step=on_step, watch=watch)
 
     def generate_with(
-        self, extra: Mapping[str, Any], request: GenerationRequest, *, on_step: OnStep | None = None
+        self,
+        extra: Mapping[str, Any],
+        request: GenerationRequest,
+        *,
+        on_step: OnStep | None = None,
+        watch: Watch | None = None,
     ) -> Generated:
-        """Like :meth:`generate`, with more keywords for the pipeline's call; they win over the request's."""
+        """Like :meth:`generate`, with more keywords for the pipeline's call; they win over the request's.
+
+        A step callback among them is called after ours.
+        """
         seed = secrets.randbits(62) if request.seed is None else request.seed
         arguments, notices = self._arguments(request)
-        relay = StepRelay(on_step, request.steps)
-        if "callback_on_step_end" in self._takes and on_step is not None:
-            arguments["callback_on_step_end"] = relay
+        relay = StepRelay(on_step, request.steps, watch=watch, then=extra.get("callback_on_step_end"))
+        if "callback_on_step_end" in self._takes and not (on_step is None and watch is None):
+            extra = {**extra, "callback_on_step_end": relay}
+        elif watch is not None:
+            relay.unseen = True
         own_noise = "generator" in extra or "latents" in extra
         calls = (
             [(request.count, 0)] if "num_images_per_prompt" in self._takes else [(1, k) for k in range(request.count)]
@@ -115,6 +127,8 @@ class DiffusersGenerator:
         parameters = self._parameters(request, None if own_noise and request.seed is None else seed, images[0])
         if own_noise:
             parameters["noise"] = "given by the caller"
+        if relay.unseen:
+            notices.append(UNSEEN)
         return Generated(tuple(images), parameters, (*self._standing_notices, *notices))
 
     def _arguments(self, request: GenerationRequest) -> tuple[dict[str, Any], list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with (steps done, steps in all); what it raises stops the generation."""
+
+
+class Watch(Protocol):
+    """Looks at what a run is becoming, once on its way; what it raises stops the run and comes out unchanged."""
+
+    def wanted(self, done: int, total: int) -> bool:
+        """Whether a preview is to be made after ``done`` of ``total`` steps. The same answer to the same question."""
+        ...
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]], done: int, total: int) -> None:
+        """Look at small previews (RGB uint8 H×W×3), one for each image that the run is making."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,15 @@ class Generator(Protocol):
         """Which model this is; the digest is that of the weights really in use."""
         ...
 
-    def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Generated:
+    def generate(
+        self, request: GenerationRequest, *, on_step: OnStep | None = None, watch: Watch | None = None
+    ) -> Generated:
         """Make the images of one request.
+
+        Args:
+            request: what is asked for.
+            on_step: hears of every step.
+            watch: is shown a preview of the run where one can be made; a notice says so where it cannot.
 
         Raises:
             UsageError: the request asks for something that this model cannot do.

@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from countermark.generators.interface import OnStep
+from countermark.generators.interface import OnStep, Watch
+from countermark.generators.preview import NoPreview, PreviewMaker
+
+UNSEEN = "No preview of the run could be made: the image was checked when it was finished, not before."
 
 
 class StepRelay:
     """Passes a pipeline's step callback on as (steps done, steps in all), and remembers what the listener raised.
 
     Pipelines differ in what they do with an exception on its way out; :meth:`reraise` gives the listener's own back.
+
+    Args:
+        on_step: hears of every step.
+        total: steps in all, where they are known beforehand.
+        watch: looks at a preview of the run at the steps that it chooses.
+        then: the caller's own callback, called last; what it returns is passed on.
     """
 
-    def __init__(self, on_step: OnStep | None, total: int | None) -> None:
+    def __init__(
+        self,
+        on_step: OnStep | None,
+        total: int | None,
+        *,
+        watch: Watch | None = None,
+        then: Callable[..., dict[str, Any] | None] | None = None,
+    ) -> None:
         self._on_step = on_step
         self._total = total
+        self._watch = watch
+        self._then = then
+        self._previews = PreviewMaker()
         self._raised: BaseException | None = None
+        self.unseen = False
+        """Whether a preview was wanted and could not be made."""
 
-    def __call__(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any] | None:
         """The signature of `callback_on_step_end`."""
-        if self._on_step is not None:
-            total = self._total if self._total is not None else int(getattr(pipe, "num_timesteps", step + 1))
-            try:
+        total = self._total if self._total is not None else int(getattr(pipe, "num_timesteps", step + 1))
+        try:
+            if self._on_step is not None:
                 self._on_step(step + 1, total)
-            except BaseException as error:
-                self._raised = error
-                raise
-        return tensors
+            if self._watch is not None:
+                self._look(self._watch, pipe, step, total, tensors)
+        except BaseException as error:
+            self._raised = error
+            raise
+        return tensors if self._then is None else self._then(pipe, step, timestep, tensors)
+
+    def _look(self, watch: Watch, pipe: Any, step: int, total: int, tensors: dict[str, Any]) -> None:
+        latents = tensors.get("latents")
+        if latents is not None and watch.wanted(step + 2, total):
+            self._previews.follow(latents)
+        if not watch.wanted(step + 1, total):
+            return
+        try:
+            if latents is None:
+                raise NoPreview("the callback is not given the latents")
+            images = self._previews.images(pipe, step, latents)
+        except Exception:  # a pipeline's parts may raise anything; the finished image is checked in any case
+            self.unseen = True
+            return
+        watch(images, step + 1, total)
 
     def reraise(self) -> None:
         """Raise what the listener raised, if it did."""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from countermark.errors import PromptInvalid, UsageError
 from countermark.generators.diffusers import DiffusersGenerator
-from countermark.generators.interface import Generated, Generator, OnStep
+from countermark.generators.interface import Generated, Generator, OnStep, Watch
 from countermark.model import GenerationRequest, ModelRef
 
 _UNCHECKED_TEXT: Final = re.compile(r".*prompt_\d|.*prompt.*embeds.*|.*image_embeds.*|.*prompt_attention_mask.*")
@@ -77,8 +77,10 @@ class _PreparedCall:
     def model(self) -> ModelRef:
         return self._generator.model
 
-    def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Generated:
-        return self._generator.generate_with(self._extra, request, on_step=on_step)
+    def generate(
+        self, request: GenerationRequest, *, on_step: OnStep | None = None, watch: Watch | None = None
+    ) -> Generated:
+        return self._generator.generate_with(self._extra, request, on_step=on_step, watch=watch)
 
 
 class WrappedPipeline:

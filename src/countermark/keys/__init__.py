@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from countermark.keys.ring import KeyInfo, KeyRing, Purpose
-from countermark.keys.uri import resolve
+from countermark.keys.uri import resolve, resolve_token
 
-__all__ = ["KeyInfo", "KeyRing", "Purpose", "resolve"]
+__all__ = ["KeyInfo", "KeyRing", "Purpose", "resolve", "resolve_token"]

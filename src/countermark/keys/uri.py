@@ -1,7 +1,7 @@
 """Secrets by URI: settings name where a secret is kept, never the secret itself.
 
-``file:///run/secrets/name`` reads a file, ``env://NAME`` an environment variable. Values are 32 raw bytes or their
-hexadecimal or base64 text.
+``file:///run/secrets/name`` reads a file, ``env://NAME`` an environment variable. Keys are 32 raw bytes or their
+hexadecimal or base64 text; the tokens of other services are one line of printable ASCII.
 """
 
 from __future__ import annotations
@@ -26,9 +26,28 @@ def resolve(uri: str) -> bytes:
         SettingsInvalid: the scheme is not one of ``file``, ``env``.
         KeyUnavailable: the secret is missing, readable by others, or not 32 bytes.
     """
+    return decode_secret(_read(uri), uri)
+
+
+def resolve_token(uri: str) -> str:
+    """Read the token (an API key) that ``uri`` names.
+
+    Raises:
+        SettingsInvalid: the scheme is not one of ``file``, ``env``.
+        KeyUnavailable: the token is missing, readable by others, or not one line of printable ASCII.
+    """
+    raw = _read(uri).strip()
+    if not raw or not all(0x21 <= byte <= 0x7E for byte in raw):
+        raise KeyUnavailable(
+            f"The token at {uri} is not one word of printable ASCII.", remedy="Store the token there, and nothing else."
+        )
+    return raw.decode("ascii")
+
+
+def _read(uri: str) -> bytes:
     parts = urlsplit(uri)
     if parts.scheme == "file":
-        return decode_secret(read_private(Path(unquote(parts.path))), uri)
+        return read_private(Path(unquote(parts.path)))
     if parts.scheme == "env":
         name = parts.netloc or parts.path
         value = os.environ.get(name)
@@ -36,7 +55,7 @@ def resolve(uri: str) -> bytes:
             raise KeyUnavailable(
                 f"The environment variable {name} that should hold a secret is not set.", remedy=f"Set {name}."
             )
-        return decode_secret(value.encode(), uri)
+        return value.encode()
     raise SettingsInvalid(
         f"Secrets cannot be read from '{parts.scheme or uri}:'.", remedy="Use file:///path or env://NAME."
     )

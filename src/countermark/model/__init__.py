@@ -15,7 +15,7 @@ from countermark.model.event import (
     PolicyRef,
     PromptCommitment,
 )
-from countermark.model.finding import Category, DetectorRef, Finding, FindingState, Severity, Stage
+from countermark.model.finding import Category, DetectorRef, Finding, FindingState, Region, Severity, Stage
 from countermark.model.marks import (
     AuditEvidence,
     FingerprintEvidence,
@@ -27,6 +27,7 @@ from countermark.model.marks import (
 from countermark.model.receipt import Receipt
 from countermark.model.report import Evidence, Verdict, VerificationReport
 from countermark.model.request import MAX_PROMPT_CHARS, GenerationRequest, ModelRef
+from countermark.model.trial import RedTeamRecord
 
 __all__ = [
     "BLOCKING",
@@ -60,6 +61,8 @@ __all__ = [
     "PolicyRef",
     "PromptCommitment",
     "Receipt",
+    "RedTeamRecord",
+    "Region",
     "Severity",
     "Stage",
     "Verdict",

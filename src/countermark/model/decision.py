@@ -42,3 +42,14 @@ class Decision(Frozen):
     category: Category | None = None
     severity: Severity | None = None
     stage: Stage | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The outcome with what it rests on: never only "blocked", always category, severity, stage and rule."""
+        if self.outcome is Outcome.ALLOW:
+            return f"allowed under policy {self.policy_id} {self.policy_version}"
+        verb = {Outcome.BLOCK: "blocked", Outcome.REVIEW: "held for review", Outcome.REDACT: "to be redacted"}
+        category = self.category or "any (the stage failed)"
+        severity = "not known (not assessed)" if self.severity is None else self.severity
+        about = f"category {category}, severity {severity}, stage {self.stage}, rule {self.rule}"
+        return f"{verb[self.outcome]}: {about}"

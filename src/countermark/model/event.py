@@ -16,6 +16,7 @@ from countermark.model.custody import AccessRecord, ErasureRecord, ExportRecord,
 from countermark.model.decision import Outcome
 from countermark.model.finding import Category, FindingState, Severity, Stage
 from countermark.model.request import ModelRef
+from countermark.model.trial import RedTeamRecord
 
 EVENT_SCHEMA: Final = "countermark.event/1"
 
@@ -35,6 +36,7 @@ class EventType(StrEnum):
     ERASURE = "erasure"
     HOLD = "hold"
     CHECKPOINT_GAP = "checkpoint.gap"
+    RED_TEAM = "red_team"
 
 
 class ActorRef(Frozen):
@@ -96,7 +98,7 @@ class OutputRecord(Frozen):
 class Event(Frozen):
     """One entry of the audit log. Everything a proof later stands for.
 
-    ``access``, ``hold``, ``erasure`` and ``export`` belong to the types of those names.
+    ``access``, ``hold``, ``erasure``, ``export`` and ``red_team`` belong to the types of those names.
     """
 
     schema_: Literal["countermark.event/1"] = Field(default=EVENT_SCHEMA, alias="schema")
@@ -125,3 +127,4 @@ class Event(Frozen):
     hold: HoldRecord | None = None
     erasure: ErasureRecord | None = None
     export: ExportRecord | None = None
+    red_team: RedTeamRecord | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,7 @@ class Category(StrEnum):
     EXTREMISM = "extremism"
     PUBLIC_FIGURE = "public_figure"
     NCII = "ncii"
+    INTELLECTUAL_PROPERTY = "intellectual_property"
     TEXT_IN_IMAGE = "text_in_image"
     HASH_MATCH = "hash_match"
 
@@ -54,11 +55,36 @@ class DetectorRef(Frozen):
     digest: Sha256Hex | None = None
 
 
+MAX_REGIONS: Final = 64
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Region(Frozen):
+    """Where in an image a detector saw something: a box in shares of its width and height, from the top left.
+
+    ``label`` is the detector's own name for what it saw there, ``score`` its probability.
+    """
+
+    label: str = Field(min_length=1, max_length=60, pattern=r"^[\w .-]+$")
+    left: Share
+    top: Share
+    right: Share
+    bottom: Share
+    score: Share
+
+    @model_validator(mode="after")
+    def _has_an_inside(self) -> Region:
+        if not (self.left < self.right and self.top < self.bottom):
+            raise ValueError("a region ends to the right of and below where it begins")
+        return self
+
+
 class Finding(Frozen):
     """One detector's word on one category.
 
     ``score`` is a calibrated probability in 0..1, present exactly when the state is ``assessed``;
-    ``reason`` says why it was not, or what was found. It never quotes the prompt.
+    ``reason`` says why it was not, or what was found. It never quotes the prompt. ``regions`` are where in the image it
+    was found, for a detector that knows.
     """
 
     stage: Stage
@@ -69,6 +95,7 @@ class Finding(Frozen):
     detector: DetectorRef
     reason: str = ""
     signals: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = Field(default=(), max_length=MAX_REGIONS)
 
     @model_validator(mode="after")
     def _score_iff_assessed(self) -> Finding:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from countermark.audit import AuditLog
+    from countermark.generators import Watch
+    from countermark.pipeline.early import EarlyCheck
 
 
 class Generate(Protocol):
@@ -32,15 +34,22 @@ class Generate(Protocol):
     def model(self) -> ModelRef:
         """Which model answers."""
 
-    def __call__(self) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
-        """Images, the parameters that were used, notices."""
+    def __call__(
+        self, watch: Watch | None = None, /
+    ) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
+        """Images, the parameters that were used, notices.
+
+        Args:
+            watch: to be shown previews of the run; given only where :attr:`Parts.early` asks for it.
+        """
 
 
 @dataclass(frozen=True)
 class Parts:
     """Every room that the pipeline passes through, chosen by ``compose``.
 
-    ``rehearse`` says whether the watermark is expected to outlive a crop, and so is tried on one before release.
+    ``rehearse`` says whether the watermark is expected to outlive a crop, and so is tried on one before release;
+    ``early`` whether runs are looked at on their way.
     """
 
     prompt_safety: PromptClassifier
@@ -57,6 +66,7 @@ class Parts:
     media_type: MediaType = "image/png"
     quality: int = 92
     rehearse: bool = False
+    early: EarlyCheck | None = None
 
 
 ResultOutcome = Literal["released", "held", "refused"]
@@ -103,7 +113,7 @@ class Result:
             OutputUnwritable: the file cannot be written.
         """
         if self.data is None:
-            raise ValueError(f"nothing to save: the attempt was {self.outcome}")
+            raise ValueError(f"nothing to save: the attempt was {self.outcome} ({self.decision.sentence})")
         target = Path(path)
         write_new(target, self.data, overwrite=overwrite)
         return target

@@ -30,9 +30,12 @@ from countermark.model import (
 from countermark.observe import get_logger
 from countermark.pipeline.attempt import Attempt
 from countermark.pipeline.context import STRICTER, Generate, Parts, Result
+from countermark.pipeline.early import EarlyLook, RunStopped
 from countermark.pipeline.records import blank_event
+from countermark.pipeline.redact import held, redact
 from countermark.pipeline.strike import strike
 from countermark.policy import decide, decide_failure
+from countermark.safety.known_files import look_at
 
 _UNDER_A_POLICY = (
     EventType.RELEASED,
@@ -63,7 +66,7 @@ class Pipeline:
         self._record_policy_change()
 
     def generate(self, request: GenerationRequest, core: Generate) -> list[Result]:
-        """Run one request; one result for each image, or one for the refused or held prompt.
+        """Run one request; one result for each image, or one for a refused or held prompt or a run that was stopped.
 
         Raises:
             PromptInvalid: empty, too long, or not text; no attempt is opened.
@@ -87,7 +90,9 @@ class Pipeline:
         stopped = self._guarded(attempt, lambda: self._assess_prompt(attempt, request.prompt))
         if stopped is not None:
             return [stopped]
-        images = self._guarded(attempt, lambda: self._call_core(attempt, core))
+        images = self._guarded(attempt, lambda: self._make(attempt, core))
+        if isinstance(images, Result):
+            return [images]
         return self._finish_all([attempt] + [attempt.fork() for _ in images[1:]], images)
 
     def mark(
@@ -148,11 +153,20 @@ class Pipeline:
         attempt.findings.extend(findings)
         return decide(self.parts.policy, findings, stage)
 
+    def _make(self, attempt: Attempt, core: Generate) -> list[NDArray[uint8]] | Result:
+        """The images of a run, or the refusal of one that was stopped on its way."""
+        try:
+            return self._call_core(attempt, core)
+        except RunStopped as stopped:
+            attempt.findings.extend(stopped.findings)
+            return self._stop(attempt, stopped.decision)
+
     def _call_core(self, attempt: Attempt, core: Generate) -> list[NDArray[uint8]]:
+        early = self.parts.early
         with attempt.timer("generate"):
             try:
-                images, used, notices = core()
-            except CountermarkError:
+                images, used, notices = core() if early is None else core(EarlyLook(attempt, early))
+            except (CountermarkError, RunStopped):
                 raise
             except Exception as error:
                 raise GenerationFailed(f"The generator failed: {type(error).__name__}.") from error
@@ -163,8 +177,12 @@ class Pipeline:
         return list(images)
 
     def _finish(self, attempt: Attempt, raster: Raster, ingredients: tuple[Ingredient, ...] = ()) -> Result:
-        decision = self._assess(attempt, Stage.IMAGE, lambda: self.parts.image_safety.assess(raster.pixels))
-        if decision.outcome is not Outcome.ALLOW:
+        safety = self.parts.image_safety
+        decision = self._assess(attempt, Stage.IMAGE, lambda: look_at(safety, raster.pixels, raster.sha256))
+        if decision.outcome is Outcome.REDACT:
+            judge = partial(self._assess, attempt, Stage.IMAGE)
+            raster, decision = redact(attempt, raster, decision, look=safety.assess, judge=judge)
+        if decision.outcome not in (Outcome.ALLOW, Outcome.REDACT):
             return self._stop(attempt, decision, raster)
         event = attempt.event(EventType.RELEASED, decision)
         struck = strike(
@@ -200,8 +218,9 @@ class Pipeline:
 
     def _stop(self, attempt: Attempt, decision: Decision, raster: Raster | None = None) -> Result:
         """Record a refusal or a held attempt. A held image is kept for the reviewer, unmarked and unreleased."""
-        # Redaction has no adapter yet: what policy wants redacted is held for a person rather than let through.
-        outcome = STRICTER.get(decision.outcome, "held")
+        if decision.outcome is Outcome.REDACT:
+            decision = held(decision, "There is nothing here that could be redacted.")
+        outcome = STRICTER[decision.outcome]
         if outcome == "held" and raster is not None:
             attempt.params["held_object"] = self.parts.objects.put("held", encode(raster, "image/png"))
         return self._record(attempt, attempt.event(_STOPPED[outcome], decision), decision, outcome)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from countermark.credentials import Claim, Ingredient, Signed, build_xmp
 from countermark.errors import AuditError, ReleaseRefused
 from countermark.imaging import Raster, decode, encode, suffix_for
-from countermark.model import Asset, Event, Manifest, ManifestState, OutputRecord, WatermarkState
+from countermark.model import Asset, Event, Manifest, ManifestState, Outcome, OutputRecord, WatermarkState
 from countermark.pipeline.context import Parts
 from countermark.pipeline.timing import Timer
 
@@ -72,6 +72,7 @@ def strike(
         fingerprint=fingerprint,
         policy_digest=event.policy.digest if event.policy else "",
         human_oversight="prompt_guided" if prompted else None,
+        redacted=event.decision is Outcome.REDACT,
         ingredients=ingredients,
     )
     with timer("encode"):

@@ -16,6 +16,8 @@ class _Hit:
     reason: str
     category: Category | None = None
     severity: Severity | None = None
+    scored: bool = False
+    """Whether something was found, rather than not looked for."""
 
     @property
     def weight(self) -> tuple[int, int]:
@@ -33,6 +35,30 @@ def decide(policy: Policy, findings: Iterable[Finding], stage: Stage) -> Decisio
         findings: every finding of the stage; those of other stages are left aside.
         stage: prompt or image.
     """
+    return _decision(policy, _hits(policy, findings, stage), stage)
+
+
+def decide_early(policy: Policy, findings: Iterable[Finding]) -> Decision:
+    """Judge a preview of an image that is still being made: by what was found alone.
+
+    What a preview could not be looked at for proves nothing yet; the finished image is judged by :func:`decide`.
+    """
+    hits = _hits(policy, findings, Stage.IMAGE)
+    return _decision(policy, [hit for hit in hits if hit.scored], Stage.IMAGE)
+
+
+def redactable(policy: Policy, findings: Iterable[Finding]) -> frozenset[Category]:
+    """The categories of which something was found in the image that the policy wants redacted."""
+    hits = _hits(policy, findings, Stage.IMAGE)
+    return frozenset(hit.category for hit in hits if hit.outcome is Outcome.REDACT and hit.scored and hit.category)
+
+
+def decide_failure(policy: Policy, stage: Stage, reason: str) -> Decision:
+    """The decision when a stage itself failed (a detector raised): ``on_error``, which can only hold or block."""
+    return _decision(policy, [_Hit(policy.defaults.on_error, f"on_error.{stage}", reason)], stage)
+
+
+def _hits(policy: Policy, findings: Iterable[Finding], stage: Stage) -> list[_Hit]:
     by_category: dict[Category, list[Finding]] = {}
     for finding in findings:
         if finding.stage is stage:
@@ -42,12 +68,7 @@ def decide(policy: Policy, findings: Iterable[Finding], stage: Stage) -> Decisio
         band = stages.of(stage)
         if band is not None:
             hits.extend(_judge(policy, category, stage, band, by_category.get(category, [])))
-    return _decision(policy, hits, stage)
-
-
-def decide_failure(policy: Policy, stage: Stage, reason: str) -> Decision:
-    """The decision when a stage itself failed (a detector raised): ``on_error``, which can only hold or block."""
-    return _decision(policy, [_Hit(policy.defaults.on_error, f"on_error.{stage}", reason)], stage)
+    return hits
 
 
 def _judge(policy: Policy, category: Category, stage: Stage, band: Band, findings: list[Finding]) -> list[_Hit]:
@@ -64,6 +85,7 @@ def _judge(policy: Policy, category: Category, stage: Stage, band: Band, finding
         for outcome, threshold, severity in (
             (Outcome.BLOCK, band.block, band.severity.block),
             (Outcome.REVIEW, band.review, band.severity.review),
+            (Outcome.REDACT, band.redact, band.severity.redact),
         ):
             by_score = threshold is not None and finding.score >= threshold
             by_severity = severity is not None and finding.severity >= severity
@@ -74,7 +96,7 @@ def _judge(policy: Policy, category: Category, stage: Stage, band: Band, finding
                     else f"severity {finding.severity}, at or above {severity}"
                 )
                 reason = f"{category} in the {stage}: {measure} ({finding.detector.id})."
-                hits.append(_Hit(outcome, f"{rule}.{outcome}", reason, category, finding.severity))
+                hits.append(_Hit(outcome, f"{rule}.{outcome}", reason, category, finding.severity, scored=True))
                 break
     return hits
 

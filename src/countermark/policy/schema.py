@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from countermark.model import Category, Outcome, PolicyRef, Severity, Stage
 
@@ -18,20 +19,34 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SeverityBand(_Strict):
+class _Redacting(_Strict):
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``redact`` where it is unset: policies that are older than it keep their digests."""
+        fields: dict[str, Any] = plain(self)
+        if fields.get("redact", self) is None:
+            del fields["redact"]
+        return fields
+
+
+class SeverityBand(_Redacting):
     """Outcomes by severity (0, 2, 4, 6), for detectors that judge by agreement rather than by one score."""
 
+    redact: Severity | None = None
     review: Severity | None = None
     block: Severity | None = None
 
 
-class Band(_Strict):
+class Band(_Redacting):
     """Outcomes of one category at one stage.
 
-    A score at or above ``block`` blocks, at or above ``review`` holds the image for a person; likewise for severities.
-    ``on_not_assessed`` says what happens when any detector of this category could not look.
+    A score at or above ``block`` blocks, at or above ``review`` holds the image for a person, at or above ``redact``
+    has what was found blurred: where a detector says where it is, and a second look finds nothing more, the image may
+    go, otherwise it is held. Likewise for severities. ``on_not_assessed`` says what happens when any detector of this
+    category could not look.
     """
 
+    redact: Score | None = None
     review: Score | None = None
     block: Score | None = None
     severity: SeverityBand = SeverityBand()
@@ -39,10 +54,18 @@ class Band(_Strict):
 
     @model_validator(mode="after")
     def _ascending(self) -> Band:
-        for review, block in ((self.review, self.block), (self.severity.review, self.severity.block)):
-            if review is not None and block is not None and review > block:
-                raise ValueError("the milder outcome 'review' has a higher threshold than 'block'")
+        for band in (self, self.severity):
+            named = {"redact": band.redact, "review": band.review, "block": band.block}
+            given = [(name, threshold) for name, threshold in named.items() if threshold is not None]
+            for (milder, lower), (stricter, upper) in pairwise(given):
+                if lower > upper:
+                    raise ValueError(f"the milder outcome '{milder}' has a higher threshold than '{stricter}'")
         return self
+
+    @property
+    def redacts(self) -> bool:
+        """Whether any score or severity asks for redaction."""
+        return self.redact is not None or self.severity.redact is not None
 
 
 class Stages(_Strict):
@@ -50,6 +73,12 @@ class Stages(_Strict):
 
     prompt: Band | None = None
     image: Band | None = None
+
+    @model_validator(mode="after")
+    def _only_images_are_redacted(self) -> Stages:
+        if self.prompt is not None and self.prompt.redacts:
+            raise ValueError("a prompt cannot be redacted: 'redact' belongs to the image")
+        return self
 
     def of(self, stage: Stage) -> Band | None:
         """The band of one stage."""

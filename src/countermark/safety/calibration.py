@@ -45,17 +45,25 @@ class Thresholds(Frozen):
 class Calibration(Frozen):
     """How the outputs of the prompt model are read; fitted on held-out prompts, ``prior`` of them unsafe.
 
-    ``unsafe`` maps the summed logit (encoder + ``ngram_weight`` × n-grams) to the probability that the prompt is unsafe
-    at all; ``shares`` map each category head's lead over the others to the probability that, given that it is unsafe,
-    it is so in this category.
+    ``unsafe`` maps the logit of :meth:`summed` to the probability that the prompt is unsafe at all; ``shares`` map
+    each category head's lead over the others to the probability that, given that it is unsafe, it is so in this
+    category.
     """
 
     format: Literal["countermark.calibration/1"] = "countermark.calibration/1"
     prior: float = Field(gt=0, lt=1)
     ngram_weight: float
+    length_penalty: float = Field(default=0.0, ge=0)
     unsafe: Platt
     shares: dict[str, Platt]
     thresholds: Thresholds
+
+    def summed(self, unsafe: float, ngram: float, windows: int) -> float:
+        """The logit that ``unsafe`` reads: encoder + ``ngram_weight`` × n-grams - ``length_penalty`` × ln(windows).
+
+        A long prompt scores as its worst window, and the more windows there are, the higher the worst of harmless ones.
+        """
+        return unsafe + self.ngram_weight * ngram - self.length_penalty * math.log(windows)
 
     def probabilities(self, unsafe_logit: float, heads: Mapping[str, float]) -> dict[str, float]:
         """Probability per category.

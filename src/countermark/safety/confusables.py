@@ -23,14 +23,16 @@ _CHEROKEE = _pairs("ᎪᎬᎻᎥᏙᎫᏞᎷᏃᏢᏚᎢᏴᏀ", "AEHiVJLMZPSTBG
 FOREIGN: Final[dict[str, str]] = _CYRILLIC | _GREEK | _ARMENIAN | _CHEROKEE
 """Letters of other scripts → the Latin letter they look like."""
 
+FAUX: Final[dict[str, str]] = _pairs("яЯиИйшШцґғөѵΛΔΣΩЛДЦШΞ", "rRnNnwWurfovAAEOLAUWE")
+"""Letters that posters draw as Latin ones (KoЯn, ΛDIDΛS). Read so only inside words that hold Latin letters too."""
+
 _IPA = _pairs("ɑɡɩɪıʀꞑɐəɛɜɔɯʏ", "agiiirnaeeecmy")
 _SMALL_CAPITALS = _pairs("ᴀʙᴄᴅᴇꜰɢʜᴊᴋʟᴍɴᴏᴘꜱᴛᴜᴠᴡᴢ", "abcdefghjklmnopstuvwz")
 _STROKED = _pairs("øłđħŧƀɨʉɍꝑꝗØŁĐĦŦ", "oldhtbiurpqOLDHT")
 LATIN_VARIANTS: Final[dict[str, str]] = _IPA | _SMALL_CAPITALS | _STROKED
 """Unusual Latin letters → the plain one; several are ordinary in some language, so only known words are read so."""
 
-_REGIONAL_INDICATORS = {chr(0x1F1E6 + i): chr(ord("a") + i) for i in range(26)}
 _NEGATIVE_SQUARED = {chr(0x1F170 + i): chr(ord("a") + i) for i in range(26)}
 _NEGATIVE_CIRCLED = {chr(0x1F150 + i): chr(ord("a") + i) for i in range(26)}
-SYMBOL_LETTERS: Final[dict[str, str]] = _REGIONAL_INDICATORS | _NEGATIVE_SQUARED | _NEGATIVE_CIRCLED
-"""Pictures of letters that compatibility normalisation (NFKC) leaves alone."""
+SYMBOL_LETTERS: Final[dict[str, str]] = _NEGATIVE_SQUARED | _NEGATIVE_CIRCLED
+"""Pictures of letters that NFKC leaves alone, but for regional indicators, which may be flags."""

@@ -35,8 +35,9 @@ _COMMA_INSIDE: Final = re.compile(r"(?<=\w)([,;])(?=\w)")
 
 _SPACED: Final = re.compile(r"(?<!\S)(?:[^\W_]|['$@])(?:[ \t]{1,3}(?:[^\W_]|[.,;:!?'\"()\-$@])(?!\S)){2,}")
 _SPACED_PUNCTUATION: Final = re.compile(r"([.,;:!?\"()\-]+)")
-_DOTTED: Final = re.compile(r"(?<!\w)[^\W_](?:[._*\-~|/][^\W_]){2,}(?!\w)")
-_SEPARATORS: Final = re.compile(r"[._*\-~|/]")
+_SEPARATOR: Final = r"[._*\-~|/+·•∙‐‑–—]"
+_DOTTED: Final = re.compile(rf"(?<!\w)[^\W_](?:{_SEPARATOR}{{1,3}}[^\W_]){{2,}}(?!\w)")
+_SEPARATORS: Final = re.compile(_SEPARATOR)
 _STRETCHED: Final = re.compile(r"([a-z])\1{2,}")
 _WORD: Final = re.compile(r"[a-z]+")
 _SPELT_WITH_THREE: Final = frozenset({"xxx", "www"})
@@ -51,7 +52,7 @@ def join_spaced_letters(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     def join(match: re.Match[str]) -> str:
         run = "".join(match.group().split())
         letters = sum(char.isalpha() for char in run)
-        if not run.isascii() or letters < 3 or 2 * letters <= len(run) or (len(run) == 3 and run not in lexicon):
+        if not _is_latin(run) or letters < 3 or 2 * letters <= len(run) or (len(run) == 3 and run not in lexicon):
             return match.group()
         words: list[str] = []
         for part in _SPACED_PUNCTUATION.split(run):
@@ -68,13 +69,22 @@ def join_spaced_letters(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     return _SPACED.sub(join, text)
 
 
+def _is_latin(text: str) -> bool:
+    return all(char < "\u0250" for char in text)
+
+
+def is_spelt_out(word: str) -> bool:
+    """Whether a word is written letter by letter, as in n.u.d.e."""
+    return _DOTTED.fullmatch(word) is not None
+
+
 def join_dotted_letters(text: str, signals: set[str]) -> str:
     """``n.u.d.e`` or ``n-u-d-e`` → ``nude``, for at least three single letters; numbers and dates stay."""
 
     def join(match: re.Match[str]) -> str:
         word = _SEPARATORS.sub("", match.group())
         letters = sum(char.isalpha() for char in word)
-        if letters < 3 or not word.isascii():
+        if letters < 3 or not _is_latin(word):
             return match.group()
         if letters > 3:  # u.s.a. hides nothing
             signals.add("dotted")
@@ -92,7 +102,7 @@ def undo_leet(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     if not any(char in _LEET_CHARS for char in text):
         return text
     tokens = _COMMA_INSIDE.sub(r"\1 ", text).split()
-    mixed = sum(_mixes_letters_and_leet(token) for token in tokens)
+    mixed = sum(_mixes_letters_and_leet(token, lexicon) for token in tokens)
     if not mixed:
         return text
     throughout = mixed >= 2 and 4 * mixed >= len(tokens)
@@ -103,13 +113,19 @@ def undo_leet(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     return " ".join(rewritten)
 
 
-def _mixes_letters_and_leet(token: str) -> bool:
+def _mixes_letters_and_leet(token: str, lexicon: Lexicon) -> bool:
     core = token.strip(".,;:?()[]\"'!")
     return (
         any(char.isalpha() for char in core)
         and any(char in _LEET_CHARS for char in core)
-        and not _TECHNICAL.fullmatch(core)
+        and not _is_technical(core, lexicon)
     )
+
+
+def _is_technical(token: str, lexicon: Lexicon) -> bool:
+    """35mm and unreal5 are; porn0 would be, were it not the disguise of a word that filters look for."""
+    hidden = any(token.translate(table) in lexicon.sought for table in (_LEET_TABLE, _LEET_TABLE_L))
+    return _TECHNICAL.fullmatch(token) is not None and not hidden
 
 
 def _undo_leet_token(token: str, lexicon: Lexicon, throughout: bool) -> str:
@@ -119,8 +135,8 @@ def _undo_leet_token(token: str, lexicon: Lexicon, throughout: bool) -> str:
     before, core, after = parts.groups()
     if not any(char in _LEET_CHARS for char in core):
         return token
-    stem = core.rstrip("!")
-    if not _may_be_leet(stem, throughout):
+    stem = core.rstrip("!+")  # "hello!" and "c++"
+    if not _may_be_leet(stem, lexicon, throughout):
         return token
     readings = [
         (source.translate(table), bang)
@@ -137,12 +153,12 @@ def _undo_leet_token(token: str, lexicon: Lexicon, throughout: bool) -> str:
     return token
 
 
-def _may_be_leet(stem: str, throughout: bool) -> bool:
+def _may_be_leet(stem: str, lexicon: Lexicon, throughout: bool) -> bool:
     if throughout:
         return not _MEASURE.fullmatch(stem)
     has_letter = any(char.isalpha() for char in stem)
     has_leet = any(char in _LEET_CHARS for char in stem)
-    return has_letter and has_leet and not _TECHNICAL.fullmatch(stem)
+    return has_letter and has_leet and not _is_technical(stem, lexicon)
 
 
 def collapse_repeats(text: str, lexicon: Lexicon) -> str:

@@ -2,15 +2,16 @@
 
 A detector answers for a fixed set of categories. Each of them comes back as a
 :class:`~countermark.model.Finding`: *assessed* with a calibrated score, or *not assessed* with a reason. A category
-that is silently missing would read as "safe" further down, so both protocols promise one finding for every category of
-the detector's stage, whatever goes wrong inside.
+that is silently missing would read as "safe" further down, so a detector promises a finding for every category that it
+says it answers for, whatever goes wrong inside. The shipped ensembles, and :mod:`countermark.safety.combine`, answer
+for every category of their stage; a partial detector, such as a second opinion, for its own alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from countermark.model import Category, DetectorRef, Finding, FindingState, Stage
+from countermark.model import Category, DetectorRef, Finding, FindingState, Region, Stage
 from countermark.model.finding import Severity
 
 if TYPE_CHECKING:
@@ -29,11 +30,16 @@ PROMPT_CATEGORIES: tuple[Category, ...] = (
     Category.EXTREMISM,
     Category.PUBLIC_FIGURE,
     Category.NCII,
+    Category.INTELLECTUAL_PROPERTY,
 )
 """What a prompt can be looked at for."""
 
 IMAGE_CATEGORIES: tuple[Category, ...] = (*PROMPT_CATEGORIES, Category.TEXT_IN_IMAGE, Category.HASH_MATCH)
 """What pixels can be looked at for."""
+
+LANGUAGE_NOT_READ: Final = "language_not_read"
+"""Signal of a finding that is *not assessed* only because the detector does not read the prompt's language: one that
+does may answer in its stead (see :class:`~countermark.safety.combine.Another`)."""
 
 
 @runtime_checkable
@@ -45,8 +51,13 @@ class PromptClassifier(Protocol):
         """Which detector this is, with its version and the digest of its weights."""
         ...
 
+    @property
+    def categories(self) -> frozenset[Category]:
+        """The categories that it answers for when it works."""
+        ...
+
     def assess(self, text: str) -> tuple[Finding, ...]:
-        """One finding for each category of the prompt stage; never raises on a detector's own failure."""
+        """At least one finding for each of its categories; never raises on its own failure, never quotes the text."""
         ...
 
 
@@ -59,8 +70,13 @@ class ImageClassifier(Protocol):
         """Which detector this is, with its version and the digest of its weights."""
         ...
 
+    @property
+    def categories(self) -> frozenset[Category]:
+        """The categories that it answers for when it works."""
+        ...
+
     def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
-        """One finding for each category of the image stage, from RGB uint8 H×W×3; never raises on its own failure."""
+        """At least one finding for each of its categories, from RGB uint8 H×W×3; never raises on its own failure."""
         ...
 
 
@@ -87,6 +103,7 @@ def assessed(
     *,
     reason: str = "",
     signals: tuple[str, ...] = (),
+    regions: tuple[Region, ...] = (),
 ) -> Finding:
     """A finding with a score in 0..1 (clipped) and a severity of 0, 2, 4 or 6."""
     return Finding(
@@ -98,6 +115,7 @@ def assessed(
         detector=detector,
         reason=reason,
         signals=signals,
+        regions=regions,
     )
 
 

@@ -1,8 +1,8 @@
-"""Whether a prompt is in a language that the shipped model reads: English, in Latin letters.
+"""Which language a prompt is in, and whether the shipped model, which reads English, can read it.
 
 A model that cannot read a text gives it a low score, and a low score reads as "safe". So this module says when not to
-believe one. It is no general language identifier: it looks for letters that the model's vocabulary lacks, and for
-frequent words of other languages, and gives a short prompt of rare names the benefit of the doubt.
+believe one. Three kinds of evidence are put together: letters that no supported language has, frequent words of other
+languages, and a small model of character n-grams. A short prompt of rare names gets the benefit of the doubt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Final
 
 from ruamel.yaml import YAML
 
+from countermark.safety.known_words import fold_accents
+from countermark.safety.language_model import LanguageModel
 from countermark.safety.lexicon import Lexicon, shipped_lexicon
+from countermark.safety.weights import WeightFiles
+
+LANGUAGE_MODEL_FILE: Final = Path(__file__).parent / "multilingual_weights" / "languages.npz"
+ENGLISH: Final = "en"
+UNTOLD: Final = "other"
+"""A language that is not English and none of those that the language model knows, or that nobody can tell."""
 
 UNREAD_LETTERS_ALLOWED: Final = 2
 """A single Chinese character (counted twice, for it is a word) on a sign is no reason to refuse; a phrase is."""
@@ -45,29 +53,69 @@ def _frequent_words() -> _FrequentWords:
 
 @dataclass(frozen=True, slots=True)
 class LanguageVerdict:
-    """Whether the model can read a text; ``reason`` says why not."""
+    """Whether the English model can read a text; ``reason`` says why not, ``language`` what it is instead.
+
+    ``language`` is an ISO 639-1 code (``en`` wherever ``supported``) or ``other``.
+    """
 
     supported: bool
     reason: str = ""
+    language: str = ENGLISH
 
 
+OF_THE_EXTRA: Final = {
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "nl": "Dutch",
+}
 _SUPPORTED: Final = LanguageVerdict(True)
+_NOT_ENGLISH: Final = 0.8  # the language model's probability from which its word alone is enough
+_PERHAPS_NOT_ENGLISH: Final = 0.5  # enough where frequent words or unknown words say so too
+_TOLD: Final = 0.5  # a language is named from this share of the probability that is not English's
 
 
-def identify(text: str, lexicon: Lexicon | None = None) -> LanguageVerdict:
-    """Say whether a *normalised* text is in a language that the shipped prompt model reads.
+@lru_cache(maxsize=1)
+def shipped_language_model() -> LanguageModel:
+    """The language model that ships with the package, read once.
+
+    Raises:
+        WeightsMissing: it is not there.
+        WeightsMismatch: it is not the released one.
+    """
+    return LanguageModel(WeightFiles(LANGUAGE_MODEL_FILE.parent).checked(LANGUAGE_MODEL_FILE.name))
+
+
+def identify(text: str, lexicon: Lexicon | None = None, *, model: LanguageModel | None = None) -> LanguageVerdict:
+    """Say which language a *normalised* text is in, and whether the shipped English model reads it.
 
     Args:
-        text: normalised text: lower case, without marks on Latin letters.
+        text: normalised text in lower case; with its accents it is told better than without.
         lexicon: English word counts; the shipped ones by default.
+        model: the language model; the shipped one by default.
     """
     lexicon = lexicon if lexicon is not None else shipped_lexicon()
     if _unread_letters(text) > UNREAD_LETTERS_ALLOWED:
-        return LanguageVerdict(False, "part of the prompt is in a script that no installed model reads")
-    words = _WORD.findall(text)
-    if _is_foreign(words, lexicon):
-        return LanguageVerdict(False, "the prompt seems to be in a language that no installed model reads")
-    return _SUPPORTED
+        return LanguageVerdict(False, "part of the prompt is in a script that no installed model reads", UNTOLD)
+    words = _WORD.findall(fold_accents(text))
+    if not words:
+        return _SUPPORTED
+    probabilities = (model or shipped_language_model()).probabilities(text)
+    if not _is_foreign(words, lexicon, 1.0 - probabilities[ENGLISH]):
+        return _SUPPORTED
+    language = _likeliest_foreign(probabilities)
+    reason = "the prompt seems to be in a language that the English model does not read"
+    if language in OF_THE_EXTRA:
+        reason = f"the prompt seems to be in {OF_THE_EXTRA[language]}, which only the extra 'multilingual' reads"
+    return LanguageVerdict(False, reason, language)
+
+
+def _likeliest_foreign(probabilities: dict[str, float]) -> str:
+    foreign = {language: value for language, value in probabilities.items() if language != ENGLISH}
+    language = max(foreign, key=lambda name: foreign[name])
+    return language if foreign[language] >= _TOLD * sum(foreign.values()) else UNTOLD
 
 
 def _unread_letters(text: str) -> int:
@@ -85,7 +133,21 @@ def _letters_worth(char: str) -> int:
     return 2 if "\u2e80" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7af" or char >= "\U00020000" else 1
 
 
-def _is_foreign(words: list[str], lexicon: Lexicon) -> bool:
+def _is_foreign(words: list[str], lexicon: Lexicon, not_english: float) -> bool:
+    """Whether words without accents are of another language; ``not_english`` is what the language model says."""
+    distinct = set(words)  # "la la land" repeats itself
+    unknown = sum(word not in lexicon for word in distinct)
+    if not_english >= _NOT_ENGLISH and len(words) > 1 and 3 * unknown > len(distinct):
+        return True
+    if not_english >= _PERHAPS_NOT_ENGLISH and len(distinct) > 3 and 2 * unknown >= len(distinct):
+        return True
+    if _has_frequent_foreign_words(words) and not_english >= _PERHAPS_NOT_ENGLISH:
+        return True
+    no_english = not any(word in _frequent_words().english for word in words)
+    return unknown >= 4 and no_english and unknown >= 0.6 * len(distinct)
+
+
+def _has_frequent_foreign_words(words: list[str]) -> bool:
     frequent = _frequent_words()
     strong = sum(word in frequent.strong for word in words)
     weak = sum(word in frequent.weak for word in words)
@@ -93,7 +155,4 @@ def _is_foreign(words: list[str], lexicon: Lexicon) -> bool:
     foreign = strong + weak / 3
     if strong and foreign >= 1.3 and foreign > english:
         return True
-    if strong and len(words) <= 4 and not english:
-        return True
-    unknown = sum(word not in lexicon for word in words)
-    return unknown >= 4 and not english and unknown >= 0.6 * len(words)
+    return bool(strong) and len(words) <= 4 and not english

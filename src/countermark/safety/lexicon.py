@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,17 @@ class Lexicon:
     def __init__(self, counts: Mapping[str, int]) -> None:
         self._log_total = math.log(sum(counts.values()))
         self._cost = {word: self._log_total - math.log(count) for word, count in counts.items()}
+        self.sought: frozenset[str] = frozenset()
+
+    def extended(self, words: Iterable[str], count: int) -> Lexicon:
+        """This lexicon with further words, ``sought`` ones, each as frequent as a word seen ``count`` times.
+
+        Words that were known already keep their frequency.
+        """
+        larger = copy.copy(self)
+        larger.sought = frozenset(words)
+        larger._cost = dict.fromkeys(larger.sought, self._log_total - math.log(count)) | self._cost
+        return larger
 
     def __contains__(self, word: str) -> bool:
         return word in self._cost

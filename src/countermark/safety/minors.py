@@ -1,12 +1,15 @@
 """Sexual content about minors: a conjunction rule with zero tolerance, never left to a learned score alone.
 
 The rule fires where a word for a minor (or an age below 18) meets sexual content, and on some terms alone. Sexual
-content is a word of the list or, where a model has read the prompt, its score. "Girl" alone is no word for a minor.
+content is a word of the lists or, where a model has read the prompt, its score. "Girl" alone is no word for a minor.
+English is in ``minors.yaml``, other languages in a folder ``minors`` beside it; prompts mix languages, so the words of
+all languages count together, but for those that mean something else in another one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -18,72 +21,97 @@ from countermark.model import Category, DetectorRef, Finding, Stage
 from countermark.model.base import Frozen
 from countermark.resources import data_path
 from countermark.safety.interface import assessed
-from countermark.safety.terms import MINORS_FILE, digest_of, read_yaml, term_pattern
+from countermark.safety.known_words import fold_accents
+from countermark.safety.terms import MINORS_FILE, compile_pattern, digest_of, read_yaml, term_pattern
 
+MINORS_FOLDER: Final = "minors"
 SEXUAL_SCORE: Final = 0.5
 """From here on the model's sexual score counts as sexual content beside a word for a minor."""
 
-_NUMBER_WORDS: Final = (
-    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
+_ENGLISH_NUMBERS: Final = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen",
+)  # fmt: skip
+_ENGLISH_AGES: Final = (
+    r"{number}(?:[\s\-]*(?:years?|yrs?|yr)[\s\-]*(?:old|of[\s\-]age|young)|[\s\-]*y[.\s/]*o\b)",
+    r"\b(?:aged|age(?:[\s\-]of)?)[\s:\-]+{number}(?![\w%])(?!\s*(?:years?\sago|hours?|months?\sago))",
+    r"\b(?:girl|boy|daughter|son|niece|nephew|sister|brother|student|pupil)\s*[,(]?\s*(?:of\s+)?{number}(?![\w%:.])",
+    r"\b\d{{1,2}}[\s\-]*months?[\s\-]*old",
+    r"\b(?:[1-9]|1[01])(?:st|nd|rd|th)[\s\-]*grade(?:r|rs)?\b",
 )
-_UNDER_18: Final = rf"(?<![\w.,/])(?:0?[1-9]|1[0-7]|{_NUMBER_WORDS})"
-_YEARS: Final = r"[\s\-]*(?:years?|yrs?|yr)[\s\-]*(?:old|of[\s\-]age)|[\s\-]*y[.\s/]*o\b"
-_AGE: Final = re.compile(
-    rf"{_UNDER_18}(?:{_YEARS})"
-    rf"|\b(?:aged|age(?:[\s\-]of)?)[\s:\-]+{_UNDER_18}(?![\w%])(?!\s*(?:years?\sago|hours?|months?\sago))"
-    rf"|\b(?:girl|boy|daughter|son|niece|nephew|sister|brother|student|pupil)\s*[,(]?\s*(?:of\s+)?{_UNDER_18}(?![\w%:.])"
-    r"|\b\d{1,2}[\s\-]*months?[\s\-]*old"
-)
+_DIGITS: Final = r"0?[1-9]|1[0-7]"
 
 
 class MinorsSpec(Frozen):
-    """The file ``minors.yaml``."""
+    """The file ``minors.yaml``, and each file of the folder ``minors``.
+
+    ``{number}`` in ``ages`` stands for one to seventeen, in digits and in the words of ``numbers``. Words of
+    ``own_only`` are in one of the other lists as well, and count only beside a word of the same file.
+    """
 
     apiVersion: Literal["countermark.terms/v1"]  # noqa: N815 (the name in the file)
     category: Literal[Category.SEXUAL_MINORS]
     version: str
+    language: str = "en"
+    numbers: tuple[str, ...] = _ENGLISH_NUMBERS
+    ages: tuple[str, ...] = _ENGLISH_AGES
     minors: tuple[str, ...] = Field(min_length=1)
     sexual: tuple[str, ...] = Field(min_length=1)
     always: tuple[str, ...] = ()
+    own_only: tuple[str, ...] = ()
     except_: tuple[str, ...] = Field(default=(), alias="except")
+    except_patterns: tuple[str, ...] = ()
 
 
 class MinorsRule:
     """The compiled rule.
 
     Args:
-        folder: where ``minors.yaml`` is; the shipped folder by default.
+        folder: where ``minors.yaml`` and the folder ``minors`` are; the shipped folder by default.
 
     Raises:
-        PolicyInvalid: the file cannot be used.
+        PolicyInvalid: a file cannot be used.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._path = (folder or data_path("policies/terms")) / MINORS_FILE
-        try:
-            spec = MinorsSpec.model_validate(read_yaml(self._path))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise PolicyInvalid(f"{self._path}: {where}: {first['msg']}.") from error
-        self._version = spec.version
-        self._minors = re.compile(term_pattern(spec.minors))
-        self._sexual = re.compile(term_pattern(spec.sexual))
-        self._always = re.compile(term_pattern(spec.always) or r"(?!)")
-        self._except = re.compile(term_pattern(spec.except_) or r"(?!)")
+        folder = folder or data_path("policies/terms")
+        self._files = [folder / MINORS_FILE, *sorted((folder / MINORS_FOLDER).glob("*.yaml"))]
+        specs = [_read(path) for path in self._files]
+        self._version = max(spec.version for spec in specs)
+        self.languages = frozenset(spec.language for spec in specs)
+        """The languages that have lists, as ISO 639-1 codes."""
+        ages = [_ages(spec, path) for spec, path in zip(specs, self._files, strict=True)]
+        self._ages = _any(ages)
+        everywhere = _any([*(_terms(_without(spec.minors, spec.own_only)) for spec in specs), *ages])
+        sexual = _any([_terms(_without(spec.sexual, spec.own_only)) for spec in specs])
+        self._pairs = [(everywhere, sexual)]
+        for spec, own_ages in zip(specs, ages, strict=True):
+            if spec.own_only:
+                self._pairs.append((_any([_terms(spec.minors), own_ages]), _any([_terms(spec.sexual)])))
+        self._always = _any([_terms(spec.always) for spec in specs])
+        patterns = [
+            compile_pattern(form, path).pattern
+            for spec, path in zip(specs, self._files, strict=True)
+            for pattern in spec.except_patterns
+            for form in dict.fromkeys((pattern, fold_accents(pattern)))
+        ]
+        self._except = _any([*(_terms(spec.except_) for spec in specs), *patterns])
 
     @cached_property
     def detector(self) -> DetectorRef:
-        """The rule, with the digest of its file."""
-        return DetectorRef(id="countermark.minors-rule", version=self._version, digest=digest_of([self._path]))
+        """The rule, with the digest of its files."""
+        return DetectorRef(id="countermark.minors-rule", version=self._version, digest=digest_of(self._files))
 
-    def finding(self, *readings: str, sexual_score: float | None, may_clear: bool) -> Finding | None:
+    def finding(
+        self, *readings: str, sexual_score: float | None, may_clear: bool, signals: tuple[str, ...] = ()
+    ) -> Finding | None:
         """What the rule says of a prompt.
 
         Args:
             readings: the prompt in lower case, as written and as normalised; obfuscation may hide it from either.
             sexual_score: the probability of sexual content that other detectors gave, ``None`` where none did.
             may_clear: whether a model read the prompt, so that silence means something.
+            signals: the obfuscation that was undone, for the finding.
 
         Returns:
             A finding with score 1 and severity 6 where the rule fires; with score 0 where it does not and it may
@@ -97,6 +125,7 @@ class MinorsRule:
                 1.0,
                 6,
                 reason="the prompt joins sexual content with a minor",
+                signals=signals,
             )
         if not may_clear:
             return None
@@ -104,11 +133,49 @@ class MinorsRule:
             Stage.PROMPT, Category.SEXUAL_MINORS, self.detector, 0.0, 0, reason="no sexual content about a minor found"
         )
 
+    def names_an_age(self, text: str) -> bool:
+        """Whether a lower-case text names an age below 18, in whatever context; that alone is nothing to refuse."""
+        return self._ages.search(self._except.sub(" ", text)) is not None
+
     def _fires(self, text: str, sexual_score: float | None) -> bool:
         text = self._except.sub(" ", text)
         if self._always.search(text):
             return True
-        if not (self._minors.search(text) or _AGE.search(text)):
-            return False
         by_score = sexual_score is not None and sexual_score >= SEXUAL_SCORE
-        return by_score or self._sexual.search(text) is not None
+        return any(
+            minors.search(text) is not None and (by_score or sexual.search(text) is not None)
+            for minors, sexual in self._pairs
+        )
+
+
+def _read(path: Path) -> MinorsSpec:
+    try:
+        return MinorsSpec.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error
+
+
+def _ages(spec: MinorsSpec, path: Path) -> str:
+    words = sorted({re.escape(form) for word in spec.numbers for form in (word, fold_accents(word))}, key=len)
+    number = rf"(?<![\w.,/])(?:{_DIGITS}|{'|'.join(reversed(words))})"
+    try:
+        patterns = [pattern.format(number=number) for pattern in spec.ages]
+    except (KeyError, IndexError, ValueError) as error:
+        raise PolicyInvalid(f"{path}: ages: only {{number}} may stand in braces; write other braces twice.") from error
+    both = [form for pattern in patterns for form in dict.fromkeys((pattern, fold_accents(pattern)))]
+    return "|".join(compile_pattern(pattern, path).pattern for pattern in both)
+
+
+def _without(terms: tuple[str, ...], own_only: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(term for term in terms if term not in own_only)
+
+
+def _terms(terms: tuple[str, ...]) -> str:
+    """The terms as written and without accents, as many write them and as the normaliser does."""
+    return term_pattern(dict.fromkeys([*terms, *map(fold_accents, terms)]))
+
+
+def _any(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns if pattern) or r"(?!)")

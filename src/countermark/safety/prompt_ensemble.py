@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, FindingState, Stage
-from countermark.safety.interface import PROMPT_CATEGORIES, not_assessed
+from countermark.safety.interface import LANGUAGE_NOT_READ, PROMPT_CATEGORIES, not_assessed
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import NORMALISER_VERSION, normalise
 from countermark.safety.prompt_model import PromptModel
@@ -47,6 +47,11 @@ class PromptEnsemble:
         joined = "\0".join(f"{part.id} {part.version} {part.digest}" for part in parts)
         return DetectorRef(id=_ID, version=NORMALISER_VERSION, digest=hashlib.sha256(joined.encode()).hexdigest())
 
+    @property
+    def categories(self) -> frozenset[Category]:
+        """The model's categories, and sexual content about minors. Term lists find; alone they answer for none."""
+        return self._model.categories | {Category.SEXUAL_MINORS}
+
     def assess(self, text: str) -> tuple[Finding, ...]:
         """At least one finding for each category of the prompt stage, in their order; never quotes the prompt."""
         if not text.strip() or len(text) > MAX_PROMPT_CHARS:
@@ -58,18 +63,24 @@ class PromptEnsemble:
             return tuple(not_assessed(Stage.PROMPT, category, self.detector, reason) for category in PROMPT_CATEGORIES)
         by_category: dict[Category, Finding] = {finding.category: finding for finding in self._model.assess(text)}
         model_read_it = all(finding.state is FindingState.ASSESSED for finding in by_category.values())
-        readings: tuple[str, ...]
+        readings: tuple[str, ...] = (text.lower(),)
+        signals: tuple[str, ...] = ()
         try:
-            readings = (text.lower(), normalise(text).text)
+            normalised = normalise(text)
         except OSError:  # no lexicon: the model cannot run either, so the rules alone can only find, not clear
-            readings = (text.lower(),)
-        for hit in self._terms.findings(*readings):
+            pass
+        else:
+            readings, signals = (text.lower(), normalised.text), tuple(sorted(normalised.signals))
+        for hit in self._terms.findings(*readings, signals=signals):
             by_category[hit.category] = _worse(by_category.get(hit.category), hit)
         minors = self._minors.finding(
-            *readings, sexual_score=by_category[Category.SEXUAL].score, may_clear=model_read_it
+            *readings, sexual_score=by_category[Category.SEXUAL].score, may_clear=model_read_it, signals=signals
         )
         if minors is not None:
             by_category[Category.SEXUAL_MINORS] = minors
+        elif not_read := next((f for f in by_category.values() if LANGUAGE_NOT_READ in f.signals), None):
+            # The rule waits for a model that reads the prompt; whoever does may answer for this category as well.
+            by_category[Category.SEXUAL_MINORS] = not_read.model_copy(update={"category": Category.SEXUAL_MINORS})
         return tuple(by_category.get(category) or self._unassessed(category) for category in PROMPT_CATEGORIES)
 
     def _unassessed(self, category: Category) -> Finding:

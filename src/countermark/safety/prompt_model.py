@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from countermark.errors import CountermarkError
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Stage
 from countermark.safety.calibration import Calibration
-from countermark.safety.interface import assessed, not_assessed
+from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed
 from countermark.safety.language import identify
 from countermark.safety.lexicon import WEIGHTS_DIR, Lexicon, read_counts
 from countermark.safety.ngrams import NgramModel
@@ -31,7 +31,7 @@ from countermark.safety.styles import strip_style
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-minilm"
-DETECTOR_VERSION: Final = "1"
+DETECTOR_VERSION: Final = "2"
 WINDOW_TOKENS: Final = 70  # and the two that open and close a sequence
 WINDOW_OVERLAP: Final = 20
 _CLAUSE_ENDS: Final = frozenset(".,;!?|")
@@ -47,10 +47,14 @@ CALIBRATION_FILE: Final = "calibration.json"
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """What the model says of one text before calibration: the nine heads, and the n-grams' opinion."""
+    """What the model says of one text before calibration: the nine heads, and the n-grams' opinion.
+
+    ``windows`` is how many pieces the text was read in.
+    """
 
     heads: dict[str, float]
     ngram: float
+    windows: int = 1
 
 
 class PromptScorer:
@@ -87,7 +91,8 @@ class PromptScorer:
             worst.append(start + int(np.argmax(summed)))
             start += len(reading)
         mean = heads[worst].mean(axis=0)
-        return Logits(dict(zip(HEADS, map(float, mean), strict=True)), float(ngrams[worst].mean()))
+        longest = max(map(len, windows))
+        return Logits(dict(zip(HEADS, map(float, mean), strict=True)), float(ngrams[worst].mean()), longest)
 
     def _windows(self, text: str) -> list[tuple[list[int], str]]:
         """Token ids and text of each window, as few as cover the text."""
@@ -189,12 +194,12 @@ class PromptModel:
             return Reading(normalised, {}, "the prompt holds no readable text")
         logits = scorer.logits(normalised.text, calibration.ngram_weight)
         named = {head: logits.heads[head] for head in HEAD_CATEGORIES}
-        unsafe = logits.heads["unsafe"] + calibration.ngram_weight * logits.ngram
+        unsafe = calibration.summed(logits.heads["unsafe"], logits.ngram, logits.windows)
         probabilities = calibration.probabilities(unsafe, named)
         return Reading(
             normalised,
             {HEAD_CATEGORIES[head]: probability for head, probability in probabilities.items()},
-            identify(normalised.text, scorer.lexicon).reason,
+            identify(normalised.accented, scorer.lexicon).reason,
         )
 
     def assess(self, text: str) -> tuple[Finding, ...]:
@@ -219,7 +224,8 @@ class PromptModel:
             probability = reading.probabilities.get(category)
             severity = thresholds.severity(probability) if probability is not None else 0
             if probability is None or (reading.doubt and severity == 0):
-                findings.append(not_assessed(Stage.PROMPT, category, self.detector, reading.doubt, signals))
+                why = (*signals, LANGUAGE_NOT_READ) if reading.probabilities else signals
+                findings.append(not_assessed(Stage.PROMPT, category, self.detector, reading.doubt, why))
             else:
                 findings.append(
                     assessed(

@@ -24,6 +24,7 @@ from countermark.model import Category, DetectorRef, Finding, Severity, Stage
 from countermark.model.base import Frozen
 from countermark.resources import data_path
 from countermark.safety.interface import assessed
+from countermark.safety.known_words import fold_accents
 
 TERMS_API: Final = "countermark.terms/v1"
 MINORS_FILE: Final = "minors.yaml"
@@ -75,8 +76,13 @@ class TermLists:
         """The categories that have a list."""
         return frozenset(compiled.spec.category for compiled in self._lists)
 
-    def findings(self, *readings: str) -> tuple[Finding, ...]:
-        """One assessed finding for each category with a hit in any reading of the prompt; none where nothing hits."""
+    def findings(self, *readings: str, signals: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+        """One assessed finding for each category with a hit in any reading of the prompt; none where nothing hits.
+
+        Args:
+            readings: the prompt in lower case, as written and as normalised.
+            signals: the obfuscation that was undone, for the findings.
+        """
         return tuple(
             assessed(
                 Stage.PROMPT,
@@ -85,6 +91,7 @@ class TermLists:
                 compiled.spec.score,
                 compiled.spec.severity,
                 reason="a term of the list for this category is in the prompt",
+                signals=signals,
             )
             for compiled in self._lists
             if any(_hits(compiled, reading) for reading in readings)
@@ -104,11 +111,16 @@ def _compile(path: Path) -> _Compiled:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error
-    parts = [term_pattern(spec.terms), *spec.patterns]
+    parts = [_with_and_without_accents(spec.terms), *spec.patterns]
     for pattern in spec.patterns:
         compile_pattern(pattern, path)
     hit = re.compile("|".join(f"(?:{part})" for part in parts if part) or r"(?!)")
-    return _Compiled(spec, hit, re.compile(term_pattern(spec.except_)) if spec.except_ else None)
+    return _Compiled(spec, hit, re.compile(_with_and_without_accents(spec.except_)) if spec.except_ else None)
+
+
+def _with_and_without_accents(terms: Iterable[str | int]) -> str:
+    written = [str(term) for term in terms]
+    return term_pattern(dict.fromkeys([*written, *map(fold_accents, written)]))
 
 
 def compile_pattern(pattern: str, path: Path) -> re.Pattern[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from countermark.credentials import read_stored
 from countermark.errors import CountermarkError
-from countermark.model import Event, Evidence, Manifest, VerificationReport
+from countermark.model import Event, Evidence, Manifest, Outcome, VerificationReport
 from countermark.objects import object_key
 from countermark.verification.collect import Collected, collect
 from countermark.verification.compare import compare
@@ -83,6 +83,7 @@ def disclose(event: Event) -> dict[str, str]:
     told = {
         "time": event.time,
         "outcome": event.type.value.removeprefix("generation."),
+        "redacted": event.params.get("redaction", "") if event.decision is Outcome.REDACT else "",
         "model": event.model.id if event.model else "",
         "model_version": event.model.version if event.model else "",
         "weights_sha256": (event.model.digest or "") if event.model else "",

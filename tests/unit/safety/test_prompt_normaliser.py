@@ -15,7 +15,16 @@ DISGUISES = {
     "full width": ("".join(chr(ord(c) + 0xFEE0) if c != " " else c for c in PLAIN), "compat_forms"),
     "mathematical": ("".join(chr(0x1D41A + ord(c) - 97) if c != " " else c for c in PLAIN), "compat_forms"),
     "stacked marks": ("".join(f"{c}\u0301\u0323\u0336" if c != " " else c for c in PLAIN), "marks"),
+    "bullets": ("a n·a·k·e·d w—o—m—a—n holding a gun", "dotted"),
+    "two dots": ("a n..a..k..e..d woman holding a gun", "dotted"),
+    "upside scripts": ("a nакеd wоман holding a gun".replace("м", "m").replace("н", "n"), "homoglyph"),
+    "faux cyrillic": ("a иaked womaи holdiиg a guи", "homoglyph"),
+    "letters on lines": ("a\nn\na\nk\ne\nd\nwoman holding a gun", "spaced"),
+    "tag characters": ("a na\U000e0061\U000e0062ked\U000e0063 woman holding a gun", "zero_width"),
+    "variation selectors": ("a n\ufe0fa\ufe0fk\ufe0fed woman holding a gun", "zero_width"),
+    "enclosed": ("a ⓝⓐⓚⓔⓓ woman holding a gun", "compat_forms"),
     "override": ("\u202ea naked woman holding a gun\u202c", "bidi"),
+    "shown backwards": ("\u202enug a gnidloh namow dekan a\u202c", "bidi"),
 }
 
 
@@ -65,6 +74,44 @@ def test_other_scripts_are_left_alone(text: str) -> None:
     result = normalise(text)
     assert result.text == unicodedata.normalize("NFKC", text)
     assert result.signals == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("disguised", "plain", "signal"),
+    [
+        ("n4ckte Fr4u", "nackte frau", "leet"),
+        ("eine n a c k t e Frau", "eine nackte frau", "spaced"),
+        ("d.e.s.n.u.d.a", "desnuda", "dotted"),
+        ("un corpo nud0", "un corpo nudo", "leet"),
+        ("porn0 and g0re", "porno and gore", "leet"),
+        ("n\u0430ckt\u0435 Frau", "nackte frau", "homoglyph"),
+        ("🇳 🇺 🇩 🇪", "nude", "compat_forms"),
+        ("🇳🇺🇩🇪", "nude", "compat_forms"),
+    ],
+)
+def test_disguised_words_of_other_languages_are_known(disguised: str, plain: str, signal: str) -> None:
+    result = normalise(disguised)
+    assert result.text == plain
+    assert signal in result.signals
+
+
+def test_there_is_a_reading_with_accents_and_one_without() -> None:
+    result = normalise("Ein Mädchen im Café, NAÏVE")
+    assert result.text == "ein madchen im cafe, naive"
+    assert result.accented == "ein mädchen im café, naïve"
+    assert normalise("z̷̡a̸͖l̶̢g̵̨o̴͜ ń̴̈u").accented == "zalgo nu"
+
+
+@pytest.mark.parametrize("emoji", ["🇫🇷 🇩🇪 🇮🇹", "❤️🌧️☀️☁️", "👨‍👩‍👧‍👦", "🏳️‍🌈 👍🏽", "🐈‍⬛"])
+def test_emoji_and_flags_are_no_obfuscation(emoji: str) -> None:
+    result = normalise(emoji)
+    assert (result.text, result.signals) == (emoji, frozenset())
+
+
+@pytest.mark.parametrize("term", ["α-helix", "β-carotene", "μ-law", "π/2", "10 ω resistor"])
+def test_greek_letters_of_science_are_left_alone(term: str) -> None:
+    assert normalise(term).text == term
+    assert normalise(term).signals == frozenset()
 
 
 def test_three_spaced_letters_join_only_into_a_word() -> None:

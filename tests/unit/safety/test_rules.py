@@ -131,3 +131,42 @@ def test_own_lists_replace_the_shipped_ones(tmp_path: Path) -> None:
     )
     (found,) = TermLists(tmp_path).findings("a portrait of jane example")
     assert (found.category, found.score, found.severity) == (Category.PUBLIC_FIGURE, 0.9, 4)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "category"),
+    [
+        ("ein pornofilm mit zwei erwachsenen", Category.SEXUAL),
+        ("juden raus, plakat", Category.HATE),
+        ("une affiche, mort aux juifs", Category.HATE),
+        ("un cadavre mutilé", Category.GRAPHIC),
+        ("un cadavre mutile", Category.GRAPHIC),
+        ("métodos de suicidio", Category.SELF_HARM),
+        ("metodi di suicidio", Category.SELF_HARM),
+        ("uma cabeça decepada", Category.GRAPHIC),
+        ("uma cabeca decepada", Category.GRAPHIC),
+        ("wraakporno", Category.NCII),
+    ],
+)
+def test_the_lists_hold_terms_of_other_languages(prompt: str, category: Category) -> None:
+    assert {finding.category for finding in TermLists().findings(prompt)} == {category}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "ein jude und ein muslim trinken tee",
+        "ausländer lernen deutsch",
+        "une tête coupée au cadre, portrait",
+        "un hombre negro leyendo",
+        "um macaco preto na árvore",
+        "una cabeza de ajo cortada",
+        "een hoofd in de wolken",
+        "plakat zur suizidprävention",
+        "un film d'amour",
+        "les veines du marbre",
+        "sexualkunde in der schule",
+    ],
+)
+def test_no_common_word_of_another_language_is_banned(prompt: str) -> None:
+    assert TermLists().findings(prompt) == ()

@@ -15,8 +15,8 @@ from diffusers.utils import logging
 from countermark.errors import GenerationFailed, UsageError
 from countermark.generators.embedded.pipeline import DEFAULT_GUIDANCE, DEFAULT_STEPS, SIDE, ScenePipeline
 from countermark.generators.embedded.weights import SHIPPED, verified_digest
-from countermark.generators.interface import Generated, OnStep
-from countermark.generators.steps import StepRelay
+from countermark.generators.interface import Generated, OnStep, Watch
+from countermark.generators.steps import UNSEEN, StepRelay
 from countermark.model import GenerationRequest, ModelRef
 
 MODEL_ID: Final = "countermark/embedded-scenes"
@@ -51,7 +51,9 @@ class EmbeddedGenerator:
         """The model, with the combined digest of its files."""
         return self._model
 
-    def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Generated:
+    def generate(
+        self, request: GenerationRequest, *, on_step: OnStep | None = None, watch: Watch | None = None
+    ) -> Generated:
         """Draw the images of a request.
 
         Image k has the seed `seed + k`. The same seed, count, steps and guidance give the same pixels on the same
@@ -65,7 +67,7 @@ class EmbeddedGenerator:
         seed = secrets.randbits(63) if request.seed is None else request.seed
         steps = request.steps or DEFAULT_STEPS
         guidance = DEFAULT_GUIDANCE if request.guidance is None else request.guidance
-        relay = StepRelay(on_step, steps)
+        relay = StepRelay(on_step, steps, watch=watch)
         try:
             arrays = self._pipe(
                 request.prompt,
@@ -84,7 +86,8 @@ class EmbeddedGenerator:
             "seed": str(seed), "steps": steps, "guidance": f"{guidance:g}", "width": SIDE, "height": SIDE,
             "count": request.count, "scheduler": type(self._pipe.scheduler).__name__,
         }  # fmt: skip
-        return Generated(_as_uint8(arrays), parameters, self._notices(request))
+        unseen = (UNSEEN,) if relay.unseen else ()
+        return Generated(_as_uint8(arrays), parameters, (*self._notices(request), *unseen))
 
     def _notices(self, request: GenerationRequest) -> tuple[str, ...]:
         words = self._pipe.unknown_words(request.prompt)

@@ -1,0 +1,65 @@
+"""Any image-classification model of transformers, by folder or hub id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from countermark.model import DetectorRef
+from countermark.safety.adapters.local import LocalModel, device_of, from_files, pil_backend, whole_model
+from countermark.safety.adapters.opinion import Answer, ImageOpinion, Scale
+from countermark.safety.adapters.options import ImageClassificationOptions
+from countermark.safety.adapters.pictures import squares
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    model: Any
+    processor: Any
+    labels: Any
+
+
+class ImageClassifier(ImageOpinion):
+    """An image-classification model whose labels the settings map to our categories.
+
+    An image that is not square is looked at in overlapping squares, and the most unsafe one counts.
+    """
+
+    def __init__(self, options: ImageClassificationOptions) -> None:
+        self._options = options
+        self._scale = Scale(options.review, options.block)
+        self._model = LocalModel(options, "transformers", self._open)
+        super().__init__(self._model.detector, options.labels.values())
+
+    @property
+    def detector(self) -> DetectorRef:
+        """The model, with the digest of its files once it is loaded."""
+        return self._model.detector
+
+    def load(self) -> None:
+        """Load the model now instead of at the first image."""
+        self._model.get()
+
+    def _open(self, folder: Path) -> _Loaded:
+        from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+        from countermark.safety.adapters.labels import LabelMap
+
+        processor = AutoImageProcessor.from_pretrained(folder, **from_files(), **pil_backend())
+        model = whole_model(AutoModelForImageClassification, folder, device_of(self._options))
+        return _Loaded(model, processor, LabelMap(model.config, self._options.labels))
+
+    def _see(self, pixels: NDArray[np.uint8]) -> Answer:
+        loaded = self._model.get()
+        import torch  # only now: where it is missing, the model says so
+
+        inputs = loaded.processor(images=squares(pixels), return_tensors="pt").to(loaded.model.device)
+        with torch.inference_mode():
+            logits = loaded.model(**inputs).logits
+        answer: Answer = loaded.labels.answer(logits.cpu(), self._scale)
+        return answer

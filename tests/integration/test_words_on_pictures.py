@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from countermark.compose import check, default_image_safety
+from countermark.errors import MissingExtra
+from countermark.model import Category, Outcome
+from countermark.policy import Policy, load_policy
+from countermark.safety import text_reader
+from countermark.settings import Settings
+
+POLICY = """
+apiVersion: countermark.policy/v1
+kind: Policy
+metadata: {id: text, version: "1", owner: tests, description: Words in images.}
+defaults: {on_error: block, on_not_assessed: block}
+categories:
+  text_in_image:
+    image: {severity: {review: 2, block: 4}}
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Policy:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    return load_policy(tmp_path / "policy.yaml")
+
+
+def reading(home: Path) -> Settings:
+    return Settings.model_validate({"home": home, "safety": {"image": {"text": True}}})
+
+
+def slogan(text: str) -> np.ndarray:
+    image = Image.new("RGB", (640, 480), (40, 90, 60))
+    ImageDraw.Draw(image).text((40, 200), text, font=ImageFont.load_default(40), fill=(250, 250, 250))
+    return np.array(image)
+
+
+def test_a_slogan_in_an_image_is_blocked_and_the_refusal_says_why(tmp_path: Path, policy: Policy) -> None:
+    _, decision = check(policy, image=slogan("porn stars live sex"), settings=reading(tmp_path))
+    assert decision.outcome is Outcome.BLOCK
+    assert decision.category is Category.TEXT_IN_IMAGE
+    assert decision.rule == "text_in_image.image.block"
+
+
+def test_harmless_words_pass_and_without_the_reader_nothing_does(tmp_path: Path, policy: Policy) -> None:
+    image = slogan("fresh bread and coffee")
+    assert check(policy, image=image, settings=reading(tmp_path))[1].outcome is Outcome.ALLOW
+    _, unread = check(policy, image=image, settings=Settings(home=tmp_path))
+    assert unread.outcome is Outcome.BLOCK
+    assert unread.rule == "text_in_image.image.on_not_assessed"
+
+
+def test_asking_for_it_without_the_extra_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_reader, "PACKAGE", "countermark_no_such_package")
+    with pytest.raises(MissingExtra, match="ocr"):
+        default_image_safety(reading(tmp_path))

@@ -1,0 +1,52 @@
+"""A refusal names the category, the severity, the stage and the rule, never only that something was blocked."""
+
+from __future__ import annotations
+
+import pytest
+
+from countermark.cli.show import decision_line
+from countermark.model import Category, Decision, DetectorRef, Outcome, Stage
+from countermark.policy import decide, decide_failure, load_policy
+from countermark.safety.interface import assessed, not_assessed
+
+POLICY = load_policy()
+DETECTOR = DetectorRef(id="some.detector", version="1")
+
+
+def decided(score: float, severity: int) -> Decision:
+    """The default policy's word where violence has this score and everything else was found harmless."""
+    findings = [
+        assessed(Stage.PROMPT, category, DETECTOR, score if category is Category.VIOLENCE else 0.0,
+                 severity if category is Category.VIOLENCE else 0)  # type: ignore[arg-type]
+        for category in POLICY.categories
+    ]  # fmt: skip
+    return decide(POLICY, findings, Stage.PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("score", "severity", "said"),
+    [
+        (0.9, 6, "blocked: category violence, severity 6, stage prompt, rule violence.prompt.block"),
+        (0.6, 2, "held for review: category violence, severity 2, stage prompt, rule violence.prompt.review"),
+        (0.1, 0, f"allowed under policy {POLICY.metadata.id} {POLICY.metadata.version}"),
+    ],
+)
+def test_what_was_found_is_named(score: float, severity: int, said: str) -> None:
+    decision = decided(score, severity)
+    assert decision.sentence == said
+    assert said in decision_line(decision)
+
+
+def test_what_was_not_looked_at_is_named_too() -> None:
+    findings = [not_assessed(Stage.IMAGE, category, DETECTOR, "no weights") for category in POLICY.categories]
+    decision = decide(POLICY, findings, Stage.IMAGE)
+    assert decision.outcome is Outcome.BLOCK
+    assert "severity not known (not assessed), stage image, rule " in decision.sentence
+    assert f"category {decision.category}," in decision.sentence
+
+
+def test_a_stage_that_failed_is_named() -> None:
+    decision = decide_failure(POLICY, Stage.IMAGE, "the image checks failed")
+    assert decision.sentence == (
+        "blocked: category any (the stage failed), severity not known (not assessed), stage image, rule on_error.image"
+    )
