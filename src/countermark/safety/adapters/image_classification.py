@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from countermark.model import DetectorRef
-from countermark.safety.adapters.local import LocalModel, device_of, from_files, pil_backend, whole_model
-from countermark.safety.adapters.opinion import Answer, ImageOpinion, Scale
+from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, pil_backend, whole_model
+from countermark.safety.adapters.opinion import Answer, ImageOpinion
 from countermark.safety.adapters.options import ImageClassificationOptions
 from countermark.safety.adapters.pictures import squares
 
@@ -24,26 +23,14 @@ class _Loaded:
     labels: Any
 
 
-class ImageClassifier(ImageOpinion):
+class ImageClassifier(LocalOpinion[ImageClassificationOptions, _Loaded], ImageOpinion):
     """An image-classification model whose labels the settings map to our categories.
 
     An image that is not square is looked at in overlapping squares, and the most unsafe one counts.
     """
 
     def __init__(self, options: ImageClassificationOptions) -> None:
-        self._options = options
-        self._scale = Scale(options.review, options.block)
-        self._model = LocalModel(options, "transformers", self._open)
-        super().__init__(self._model.detector, options.labels.values())
-
-    @property
-    def detector(self) -> DetectorRef:
-        """The model, with the digest of its files once it is loaded."""
-        return self._model.detector
-
-    def load(self) -> None:
-        """Load the model now instead of at the first image."""
-        self._model.get()
+        super().__init__(options, "transformers", options.labels.values())
 
     def _open(self, folder: Path) -> _Loaded:
         from transformers import AutoImageProcessor, AutoModelForImageClassification

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from countermark.errors import EnvironmentLacking
-from countermark.model import Category, DetectorRef
+from countermark.model import Category
 from countermark.safety.adapters.judge import as_quoted
-from countermark.safety.adapters.local import LocalModel, device_of, from_files, whole_model
+from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
 from countermark.safety.adapters.opinion import Answer, CouldNotLook, PromptOpinion, Said, Scale
 from countermark.safety.adapters.options import LlamaGuardOptions
 
@@ -90,7 +90,7 @@ class _Loaded:
     unsafe: int
 
 
-class LlamaGuard(PromptOpinion):
+class LlamaGuard(LocalOpinion[LlamaGuardOptions, _Loaded], PromptOpinion):
     """What Llama Guard says of a prompt, put to it as a user's message.
 
     The score is the probability of ``unsafe`` against ``safe`` at the word where the model chose. Where it chose
@@ -98,20 +98,8 @@ class LlamaGuard(PromptOpinion):
     """
 
     def __init__(self, options: LlamaGuardOptions) -> None:
-        self._options = options
         self._meaning = CODES if options.labels is None else options.labels
-        self._scale = Scale(options.review, options.block)
-        self._model = LocalModel(options, "llama-guard", self._open)
-        super().__init__(self._model.detector, self._meaning.values())
-
-    @property
-    def detector(self) -> DetectorRef:
-        """The model, with the digest of its files once it is loaded."""
-        return self._model.detector
-
-    def load(self) -> None:
-        """Load the model now instead of at the first prompt."""
-        self._model.get()
+        super().__init__(options, "llama-guard", self._meaning.values())
 
     def _open(self, folder: Path) -> _Loaded:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer

@@ -10,15 +10,18 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from countermark.errors import CountermarkError, EnvironmentLacking, MissingExtra, WeightsMismatch, WeightsMissing
-from countermark.model import DetectorRef
+from countermark.model import Category, DetectorRef
+from countermark.safety.adapters.opinion import Opinion, Scale
 from countermark.safety.adapters.options import LocalOptions
 
 LoadedT = TypeVar("LoadedT")
+OptionsT = TypeVar("OptionsT", bound=LocalOptions)
 
 _HUB_ID: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _RETRY_SECONDS: Final = 60.0
@@ -122,6 +125,36 @@ class LocalModel(Generic[LoadedT]):
                 f"The model {options.model} is not in this machine's cache ({type(error).__name__}).",
                 remedy=f"Fetch it first with: hf download {options.model}, or set allow_download.",
             ) from error
+
+
+class LocalOpinion(Opinion, Generic[OptionsT, LoadedT]):
+    """The part of an opinion that is a model on this machine; which stage it is for, its other base says.
+
+    Args:
+        options: where the model is and how it is to be run.
+        kind: what it is, for its name among detectors.
+        categories: what it answers for.
+        subfolder: as :class:`LocalModel`.
+    """
+
+    def __init__(self, options: OptionsT, kind: str, categories: Iterable[Category], *, subfolder: str = "") -> None:
+        self._options = options
+        self._scale = Scale(options.review, options.block)
+        self._model: LocalModel[LoadedT] = LocalModel(options, kind, self._open, subfolder=subfolder)
+        super().__init__(self._model.detector, categories)
+
+    @property
+    def detector(self) -> DetectorRef:
+        """The model, with the digest of its files once it is loaded."""
+        return self._model.detector
+
+    def load(self) -> None:
+        """Load the model now instead of when it is first asked."""
+        self._model.get()
+
+    @abstractmethod
+    def _open(self, folder: Path) -> LoadedT:
+        """Load it from a folder; may raise anything."""
 
 
 def device_of(options: LocalOptions) -> str:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from countermark.errors import CountermarkError
 from countermark.model import Category, DetectorRef, Finding, Severity, Stage
@@ -83,13 +83,13 @@ class Opinion(ABC):
     """A second opinion on one stage.
 
     Args:
-        stage: prompt or image.
         detector: who this is; :attr:`detector` may come to know more once a model is loaded.
         categories: what it answers for.
     """
 
-    def __init__(self, stage: Stage, detector: DetectorRef, categories: Iterable[Category]) -> None:
-        self._stage = stage
+    _stage: ClassVar[Stage]
+
+    def __init__(self, detector: DetectorRef, categories: Iterable[Category]) -> None:
         self._detector = detector
         self._categories = frozenset(categories)
 
@@ -147,8 +147,7 @@ class Opinion(ABC):
 class PromptOpinion(Opinion):
     """A second opinion on prompts."""
 
-    def __init__(self, detector: DetectorRef, categories: Iterable[Category]) -> None:
-        super().__init__(Stage.PROMPT, detector, categories)
+    _stage = Stage.PROMPT
 
     @abstractmethod
     def _read(self, text: str) -> Answer:
@@ -162,8 +161,7 @@ class PromptOpinion(Opinion):
 class ImageOpinion(Opinion):
     """A second opinion on pixels."""
 
-    def __init__(self, detector: DetectorRef, categories: Iterable[Category]) -> None:
-        super().__init__(Stage.IMAGE, detector, categories)
+    _stage = Stage.IMAGE
 
     @abstractmethod
     def _see(self, pixels: NDArray[np.uint8]) -> Answer:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
-from countermark.model import Category, DetectorRef
-from countermark.safety.adapters.local import LocalModel, device_of, whole_model
-from countermark.safety.adapters.opinion import Answer, CouldNotLook, ImageOpinion, Scale
+from countermark.model import Category
+from countermark.safety.adapters.local import LocalOpinion, device_of, whole_model
+from countermark.safety.adapters.opinion import Answer, CouldNotLook, ImageOpinion
 from countermark.safety.adapters.options import SafetyCheckerOptions
 from countermark.safety.adapters.pictures import squares
 
@@ -31,26 +31,14 @@ _MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 _DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
 
 
-class SafetyChecker(ImageOpinion):
+class SafetyChecker(LocalOpinion[SafetyCheckerOptions, Any], ImageOpinion):
     """The margins of the checker's concepts over its own thresholds, as a score for sexual content.
 
     Signals: ``concept_<n>`` for each concept above its threshold, ``special_care`` where one of the three fired.
     """
 
     def __init__(self, options: SafetyCheckerOptions) -> None:
-        self._options = options
-        self._scale = Scale(options.review, options.block)
-        self._model: LocalModel[Any] = LocalModel(options, "diffusers", self._open, subfolder="safety_checker")
-        super().__init__(self._model.detector, (Category.SEXUAL,))
-
-    @property
-    def detector(self) -> DetectorRef:
-        """The checker, with the digest of its files once it is loaded."""
-        return self._model.detector
-
-    def load(self) -> None:
-        """Load the checker now instead of at the first image."""
-        self._model.get()
+        super().__init__(options, "diffusers", (Category.SEXUAL,), subfolder="safety_checker")
 
     def _open(self, folder: Path) -> Any:
         from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from countermark.errors import EnvironmentLacking
-from countermark.model import Category, DetectorRef
+from countermark.model import Category
 from countermark.safety.adapters.judge import as_quoted
-from countermark.safety.adapters.local import LocalModel, device_of, from_files, whole_model
-from countermark.safety.adapters.opinion import Answer, PromptOpinion, Scale
+from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
+from countermark.safety.adapters.opinion import Answer, PromptOpinion
 from countermark.safety.adapters.options import ShieldGemmaOptions
 
 _SHALL_NOT: Final = "The prompt shall not contain or seek generation of content that"
@@ -74,23 +74,11 @@ class _Loaded:
     yes_no: list[int]
 
 
-class ShieldGemma(PromptOpinion):
+class ShieldGemma(LocalOpinion[ShieldGemmaOptions, _Loaded], PromptOpinion):
     """What ShieldGemma says of a prompt: the probability of "Yes" against "No", for each of its four policies."""
 
     def __init__(self, options: ShieldGemmaOptions) -> None:
-        self._options = options
-        self._scale = Scale(options.review, options.block)
-        self._model = LocalModel(options, "shieldgemma", self._open)
-        super().__init__(self._model.detector, POLICIES)
-
-    @property
-    def detector(self) -> DetectorRef:
-        """The model, with the digest of its files once it is loaded."""
-        return self._model.detector
-
-    def load(self) -> None:
-        """Load the model now instead of at the first prompt."""
-        self._model.get()
+        super().__init__(options, "shieldgemma", POLICIES)
 
     def _open(self, folder: Path) -> _Loaded:
         from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from countermark.model import Category, DetectorRef
-from countermark.safety.adapters.local import LocalModel, device_of, from_files, whole_model
-from countermark.safety.adapters.opinion import Answer, CouldNotLook, ImageOpinion, Scale
+from countermark.model import Category
+from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
+from countermark.safety.adapters.opinion import Answer, CouldNotLook, ImageOpinion
 from countermark.safety.adapters.options import ShieldGemma2Options
 
 if TYPE_CHECKING:
@@ -31,23 +31,11 @@ class _Loaded:
     processor: Any
 
 
-class ShieldGemma2(ImageOpinion):
+class ShieldGemma2(LocalOpinion[ShieldGemma2Options, _Loaded], ImageOpinion):
     """What ShieldGemma 2 says of an image: the probability of "Yes" against "No", for each of its three policies."""
 
     def __init__(self, options: ShieldGemma2Options) -> None:
-        self._options = options
-        self._scale = Scale(options.review, options.block)
-        self._model = LocalModel(options, "shieldgemma-2", self._open)
-        super().__init__(self._model.detector, (c for meant in POLICIES.values() for c in meant))
-
-    @property
-    def detector(self) -> DetectorRef:
-        """The model, with the digest of its files once it is loaded."""
-        return self._model.detector
-
-    def load(self) -> None:
-        """Load the model now instead of at the first image."""
-        self._model.get()
+        super().__init__(options, "shieldgemma-2", (c for meant in POLICIES.values() for c in meant))
 
     def _open(self, folder: Path) -> _Loaded:
         from transformers import AutoProcessor, ShieldGemma2ForImageClassification

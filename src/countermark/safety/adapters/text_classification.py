@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from countermark.model import DetectorRef
-from countermark.safety.adapters.local import LocalModel, device_of, from_files, whole_model
-from countermark.safety.adapters.opinion import Answer, PromptOpinion, Scale
+from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
+from countermark.safety.adapters.opinion import Answer, PromptOpinion
 from countermark.safety.adapters.options import TextClassificationOptions
 
 _MOST_TOKENS: Final = 512
@@ -24,26 +23,14 @@ class _Loaded:
     window: int
 
 
-class TextClassifier(PromptOpinion):
+class TextClassifier(LocalOpinion[TextClassificationOptions, _Loaded], PromptOpinion):
     """A sequence-classification model whose labels the settings map to our categories.
 
     A prompt longer than the model's input is read in overlapping windows, and the most unsafe one counts.
     """
 
     def __init__(self, options: TextClassificationOptions) -> None:
-        self._options = options
-        self._scale = Scale(options.review, options.block)
-        self._model = LocalModel(options, "transformers", self._open)
-        super().__init__(self._model.detector, options.labels.values())
-
-    @property
-    def detector(self) -> DetectorRef:
-        """The model, with the digest of its files once it is loaded."""
-        return self._model.detector
-
-    def load(self) -> None:
-        """Load the model now instead of at the first prompt."""
-        self._model.get()
+        super().__init__(options, "transformers", options.labels.values())
 
     def _open(self, folder: Path) -> _Loaded:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
