@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, TypeVar
 
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, FindingState, Stage
 from countermark.safety.interface import (
@@ -54,36 +54,48 @@ class Another(Generic[ClassifierT]):
     multilingual: bool = False
 
 
-class CombinedPromptClassifier:
-    """A :class:`~countermark.safety.interface.PromptClassifier` made of several.
+class _Combined(Generic[ClassifierT]):
+    """Several classifiers of one stage.
 
     Args:
         first: always asked; answers for every category of the stage, "not assessed" where it has no detector.
-        others: asked in their order. None is asked about an empty or oversized prompt.
+        others: asked in their order.
         uncertain: the band of scores, lower edge included, in which those that wait for doubt are asked.
     """
 
+    _name: ClassVar[str]
+
     def __init__(
         self,
-        first: PromptClassifier,
-        others: Sequence[Another[PromptClassifier]],
+        first: ClassifierT,
+        others: Sequence[Another[ClassifierT]],
         *,
         uncertain: tuple[float, float] = UNCERTAIN,
     ) -> None:
-        self._first = first
-        self._others = tuple(others)
+        self._first: ClassifierT = first
+        self._others: tuple[Another[ClassifierT], ...] = tuple(others)
         self._uncertain = uncertain
 
     @property
     def detector(self) -> DetectorRef:
         """All of them; the digest covers each one's name, version and digest (of weights, once they are loaded)."""
-        parts = [self._first, *(other.classifier for other in self._others)]
-        return _joint_detector("countermark.prompt-opinions", parts)
+        parts = [self._first.detector, *(other.classifier.detector for other in self._others)]
+        joined = "\0".join(f"{part.id} {part.version} {part.digest}" for part in parts)
+        return DetectorRef(id=self._name, version=_VERSION, digest=hashlib.sha256(joined.encode()).hexdigest())
 
     @property
     def categories(self) -> frozenset[Category]:
         """What any of them answers for."""
         return self._first.categories.union(*(other.classifier.categories for other in self._others))
+
+
+class CombinedPromptClassifier(_Combined[PromptClassifier]):
+    """A :class:`~countermark.safety.interface.PromptClassifier` made of several.
+
+    None of the others is asked about an empty or oversized prompt.
+    """
+
+    _name = "countermark.prompt-opinions"
 
     def assess(self, text: str) -> tuple[Finding, ...]:
         """At least one finding for each category of the prompt stage; never quotes the prompt."""
@@ -96,36 +108,10 @@ class CombinedPromptClassifier:
         return panel.findings(PROMPT_CATEGORIES)
 
 
-class CombinedImageClassifier:
-    """An :class:`~countermark.safety.interface.ImageClassifier` made of several.
+class CombinedImageClassifier(_Combined[ImageClassifier]):
+    """An :class:`~countermark.safety.interface.ImageClassifier` made of several."""
 
-    Args:
-        first: always asked; answers for every category of the stage, "not assessed" where it has no detector.
-        others: asked in their order.
-        uncertain: the band of scores, lower edge included, in which those that wait for doubt are asked.
-    """
-
-    def __init__(
-        self,
-        first: ImageClassifier,
-        others: Sequence[Another[ImageClassifier]],
-        *,
-        uncertain: tuple[float, float] = UNCERTAIN,
-    ) -> None:
-        self._first = first
-        self._others = tuple(others)
-        self._uncertain = uncertain
-
-    @property
-    def detector(self) -> DetectorRef:
-        """All of them; the digest covers each one's name, version and digest (of weights, once they are loaded)."""
-        parts = [self._first, *(other.classifier for other in self._others)]
-        return _joint_detector("countermark.image-opinions", parts)
-
-    @property
-    def categories(self) -> frozenset[Category]:
-        """What any of them answers for."""
-        return self._first.categories.union(*(other.classifier.categories for other in self._others))
+    _name = "countermark.image-opinions"
 
     def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
         """At least one finding for each category of the image stage, from RGB uint8 H×W×3."""
@@ -194,8 +180,3 @@ class _Panel:
                     continue
             kept.append(finding)
         return tuple(sorted([*kept, *self._heard], key=lambda finding: order.index(finding.category)))
-
-
-def _joint_detector(name: str, parts: Sequence[PromptClassifier | ImageClassifier]) -> DetectorRef:
-    joined = "\0".join(f"{part.detector.id} {part.detector.version} {part.detector.digest}" for part in parts)
-    return DetectorRef(id=name, version=_VERSION, digest=hashlib.sha256(joined.encode()).hexdigest())
