@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.postgres_server import Lacking, _binaries
+from tests.postgres_server import Lacking, _account, _binaries
 
 SMALL, ENOUGH = "6m", "64m"
 SMALL_FOR_A_SERVER, ENOUGH_FOR_A_SERVER = "120m", "400m"
@@ -125,6 +125,7 @@ def test_a_database_whose_disk_is_full_costs_nothing_acknowledged(tmp_path: Path
         pytest.skip("opt-in: mounting for a server's own account needs root")
     try:
         _binaries()
+        _account()
     except Lacking as lacking:
         pytest.skip(str(lacking))
     with tempfile.TemporaryDirectory() as folder:
