@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from numpy import uint8
 from numpy.typing import NDArray
 
 from countermark.credentials import Ingredient
-from countermark.errors import AlreadyMarked, CountermarkError, EventInvalid, GenerationFailed, PromptInvalid
+from countermark.errors import AlreadyMarked, CountermarkError, GenerationFailed, PromptInvalid
 from countermark.imaging import Raster, encode
 from countermark.model import (
     MAX_PROMPT_CHARS,
@@ -31,25 +29,17 @@ from countermark.observe import get_logger
 from countermark.pipeline.attempt import Attempt
 from countermark.pipeline.context import STRICTER, Generate, Parts, Result
 from countermark.pipeline.early import EarlyLook, RunStopped
-from countermark.pipeline.records import blank_event
+from countermark.pipeline.opening import close_interrupted, record_policy_change
 from countermark.pipeline.redact import held, redact
 from countermark.pipeline.strike import strike
 from countermark.policy import decide, decide_failure
 from countermark.safety.known_files import look_at
 
-_UNDER_A_POLICY = (
-    EventType.RELEASED,
-    EventType.REFUSED,
-    EventType.HELD,
-    EventType.FAILED,
-    EventType.POLICY_CHANGED,
-)
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
 T = TypeVar("T")
 _FRAGILE = (
     "The watermark reads, but did not outlive a rehearsed crop with heavy compression: the picture is hard to mark."
 )
-_INTERRUPTED = "the process ended before the attempt had an outcome"
 
 
 class Pipeline:
@@ -62,8 +52,8 @@ class Pipeline:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._log = get_logger("pipeline")
-        self._close_interrupted()
-        self._record_policy_change()
+        close_interrupted(parts)
+        record_policy_change(parts)
 
     def generate(self, request: GenerationRequest, core: Generate) -> list[Result]:
         """Run one request; one result for each image, or one for a refused or held prompt or a run that was stopped.
@@ -229,9 +219,8 @@ class Pipeline:
         with attempt.timer("audit"):
             appended = self.parts.log.append(event, protected=attempt.protected)
             receipt = self.parts.log.receipt(appended.index)
-        self._log.info(
-            "attempt recorded", outcome=outcome, event_id=event.event_id, index=appended.index, rule=decision.rule
-        )
+        said = {"rule": decision.rule, "category": decision.category, "severity": decision.severity}
+        self._log.info("attempt recorded", outcome=outcome, event_id=event.event_id, index=appended.index, **said)
         return Result(
             outcome=outcome,
             decision=decision,
@@ -265,35 +254,6 @@ class Pipeline:
             # The log itself is broken. The attempt's pending row is durable, so the next start records the failure.
             self._log.error("failure not recorded yet", attempt=attempt.id, code=code, audit=error.code)
             cause.add_note(f"The failure itself could not be recorded yet ({error.code}); the next start records it.")
-
-    def _close_interrupted(self) -> None:
-        for pending in self.parts.log.unfinished():
-            blank = blank_event(
-                EventType.FAILED, attempt=pending.attempt, tenant=pending.tenant, source=self.parts.source
-            )
-            # The same for every process that finds it, so that of several which start at once only one is recorded.
-            event_id = hashlib.sha256(b"countermark/interrupted\0" + pending.attempt.encode()).hexdigest()[:32]
-            reasons = (f"{_INTERRUPTED} (begun {pending.time})",)
-            policy = self.parts.policy.ref
-            update = {"event_id": event_id, "error": "interrupted", "reasons": reasons, "policy": policy}
-            try:
-                self.parts.log.append(blank.model_copy(update=update))
-            except EventInvalid:
-                continue  # another process was first
-            self._log.warning("interrupted attempt recorded", attempt=pending.attempt)
-
-    def _record_policy_change(self) -> None:
-        """Say so in the log when another policy comes into force than the one that its newest entry names."""
-        newest = [one for kind in _UNDER_A_POLICY for one in self.parts.log.list(limit=1, type=kind)]
-        before = max(newest, key=itemgetter(0))[1].policy if newest else None
-        now_in_force = self.parts.policy.ref
-        if before is None or before.digest == now_in_force.digest:
-            return
-        blank = blank_event(EventType.POLICY_CHANGED, attempt="", tenant="", source=self.parts.source)
-        reason = f"policy {before.id} {before.version} was replaced by {now_in_force.id} {now_in_force.version}"
-        changed = {"policy": now_in_force, "params": {"before_sha256": before.digest}, "reasons": (reason,)}
-        self.parts.log.append(blank.model_copy(update=changed))
-        self._log.info("policy changed", before=before.digest, after=now_in_force.digest)
 
 
 def check_prompt(prompt: str) -> None:
