@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from countermark.cli.bench_output import plan, write_picture, write_report
 from countermark.cli.output import common, load, note, print_json, progress
 from countermark.errors import CountermarkError, UsageError
 
@@ -78,7 +79,7 @@ def command(
     settings = load(home=home, policy=policy).settings
     rules = load_policy(settings.policy)
     for path in (output, save):
-        _plan(path, force)
+        plan(path, force=force)
     if output is not None and output.suffix.lower() != ".png":
         raise UsageError(f"{output} does not end in .png.", remedy="The plot is a PNG file: -o PICTURE.png.")
     found = load_prompts(prompts, limit=limit)
@@ -155,23 +156,8 @@ def _pictures(settings: Settings, policy: Policy, images: Path | None, limit: in
         return measure_pictures(pictures, stage, policy, detectors=_image_detectors(settings), advance=advance)
 
 
-def _plan(path: Path | None, force: bool) -> None:
-    """Find out before the long work whether a file can be written."""
-    from countermark.cli.writing import plan_output
-
-    if path is not None:
-        plan_output(path, force=force)
-
-
 def _write(report: Report, output: Path | None, save: Path | None, *, force: bool) -> None:
-    from countermark import imaging
+    from countermark.bench.safety.plot import draw
 
-    if save is not None:
-        imaging.write_new(save, report.to_json().encode() + b"\n", overwrite=force)
-        note(f"Report: {save}")
-    if output is not None:
-        from countermark.bench.safety.plot import draw
-
-        picture = imaging.encode(imaging.from_array(draw(report)), "image/png")
-        imaging.write_new(output, picture, overwrite=force)
-        note(f"Plot: {output}")
+    write_report(report.to_json(), save, force=force)
+    write_picture(lambda: draw(report), output, "Plot", force=force)

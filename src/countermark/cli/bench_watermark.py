@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from countermark.cli.bench_output import plan, write_picture, write_report
 from countermark.cli.output import console, note, print_json, progress
 from countermark.errors import AssetInvalid, UsageError
 
@@ -73,7 +74,7 @@ def command(
     chosen = select(_listed(attacks))
     names = _listed(backends)
     for path in (output, save):
-        _plan(path, force)
+        plan(path, force=force)
     if output is not None:
         _check_picture_name(output)
     pictures = load(set_name, images, limit=limit)
@@ -96,14 +97,6 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _plan(path: Path | None, force: bool) -> None:
-    """Find out before the long work whether a file can be written."""
-    from countermark.cli.writing import plan_output
-
-    if path is not None:
-        plan_output(path, force=force)
-
-
 def _check_picture_name(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path} does not end in .png.", remedy="The heat map is a PNG file: -o PICTURE.png.")
@@ -114,22 +107,15 @@ def _plan_shown(folder: Path, pictures: PictureSet, names: Sequence[str], force:
     stem = re.sub(r"[^\w.-]+", "-", Path(pictures.pictures[0].name).stem).strip("-.")
     planned = {name: folder / f"{stem}-{name}.png" for name in names}
     for path in planned.values():
-        _plan(path, force)
+        plan(path, force=force)
     return planned
 
 
 def _write(report: Report, output: Path | None, save: Path | None, *, force: bool) -> None:
-    from countermark import imaging
+    from countermark.bench.heatmap import draw
 
-    if save is not None:
-        imaging.write_new(save, report.to_json().encode() + b"\n", overwrite=force)
-        note(f"Report: {save}")
-    if output is not None:
-        from countermark.bench.heatmap import draw
-
-        picture = imaging.encode(imaging.from_array(draw(report)), "image/png")
-        imaging.write_new(output, picture, overwrite=force)
-        note(f"Heat map: {output}")
+    write_report(report.to_json(), save, force=force)
+    write_picture(lambda: draw(report), output, "Heat map", force=force)
 
 
 def _write_shown(pictures: PictureSet, name: str, psnr: float, path: Path, *, force: bool) -> None:
