@@ -27,7 +27,6 @@ from countermark.audit.checkpoint import sign_checkpoint
 from countermark.audit.log import AuditLog
 from countermark.audit.note import NoteSigner
 from countermark.audit.query import INDEX_COLUMNS, index_row
-from countermark.audit.stores.sqlite_postings import add_postings
 from countermark.audit.tiles import HashedTree
 from countermark.audit.tree import leaf_hash
 from countermark.audit.warrant import Warrant
@@ -148,14 +147,12 @@ def forge_tree(store: sqlite3.Connection, key: NoteSigner | None = None, *, inde
         assert root is not None
         store.execute("UPDATE head SET note = ?", (sign_checkpoint(key, tree.size, root),))
         store.execute("DELETE FROM checkpoint")
-    if index:
+    if index:  # rows are all of it: bitmaps and locators begin with the first 4,096 entries
         store.execute("DELETE FROM event_index")
-        store.execute("DELETE FROM posting")
         columns = ", ".join(("?",) * (len(INDEX_COLUMNS) + 2))
         for seq, ((body,), leaf) in enumerate(zip(rows, leaves, strict=True)):
             row = index_row(json.loads(body))
             store.execute(f"INSERT OR IGNORE INTO event_index VALUES ({columns})", (seq, leaf, *row))  # noqa: S608
-        add_postings(store, [(seq, index_row(json.loads(body))) for seq, (body,) in enumerate(rows)])
 
 
 def alter_leaf_hash(store: sqlite3.Connection) -> None:

@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_history_is_not_continued(log: Log, tmp_path: Pa
 
 def test_a_dropped_index_is_worked_around_and_rebuilt(log: Log, home: Home) -> None:
     store = sqlite3.connect(home.audit_db)
-    store.executescript("DROP TABLE event_index; DROP TABLE posting;")
+    store.executescript("DROP TABLE event_index; DROP TABLE posting; DROP TABLE locator;")
     store.close()
     assert log("show", 3)[1]["event_id"] == f"{3:032x}"
     code, rows, warning = log("list", "--tenant", "acme")

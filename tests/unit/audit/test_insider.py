@@ -166,18 +166,19 @@ def test_an_index_that_lies_is_found_and_never_believed(kit: ModuleType, attacke
 
 def test_rows_hidden_from_an_index_are_found(kit: ModuleType, attacked: Callable[..., Path]) -> None:
     home = attacked()
-    for old, new in (("IS NOT NULL", "IS NULL"), ("IS NULL", "IS NOT NULL")):
+    event_id = kit.make_event(8).event_id
+    for old, new in (("UNIQUE (event_id)", "UNIQUE (time, seq)"), ("UNIQUE (time, seq)", "UNIQUE (event_id)")):
         store = sqlite3.connect(home / "audit.db")
         store.execute("PRAGMA writable_schema = ON")
-        store.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'by_output_sha256'", (old, new))
+        store.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'event_index'", (old, new))
         store.commit()
         store.close()
-        if new == "IS NULL":  # an index over nothing, which will claim to be one over everything
+        if "time" in new:  # an index over times, which will claim to be one over event ids
             store = sqlite3.connect(home / "audit.db")
-            store.execute("REINDEX by_output_sha256")
+            store.execute("REINDEX event_index")
             store.close()
     with AuditLog.open(home / "audit.db", read_only=True) as log:
-        assert log.find(output_sha256=kit.make_event(8).output.sha256) == (), "SQLite itself believes its index"
+        assert log.find(event_id=event_id) == (), "SQLite itself believes its index"
         assert {finding.kind for finding in log.verify().findings} == {LogFindingKind.STORE}
 
 

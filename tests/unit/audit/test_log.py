@@ -15,7 +15,6 @@ import pytest
 
 from countermark.audit import AuditLog, TlogProof, open_checkpoint, verify_receipt
 from countermark.audit.log import store_path
-from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency, verify_inclusion
 from countermark.errors import (
     AuditError,
@@ -225,20 +224,6 @@ def test_lists_newest_first_page_by_page_and_filtered(log: AuditLog, kit: Module
     assert [index for index, _ in log.list(since="2026-11-22T10:00:02.000Z", until="2026-11-22T10:00:04")] == [3, 2]
     assert log.list(0) == []
     assert all(event == kit.make_event(index) for index, event in log.list())
-
-
-@pytest.mark.parametrize(
-    "column",
-    ["event_id", "attempt", "output_sha256", "manifest_sha256", "watermark_payload", "before"],
-)
-def test_no_look_up_reads_the_whole_index(column: str, log: AuditLog, tmp_path: Path) -> None:
-    condition, _ = Filter(**{column: "x"}).where()  # type: ignore[arg-type]
-    with sqlite3.connect(tmp_path / "audit.db") as store:
-        query = f"EXPLAIN QUERY PLAN SELECT seq FROM event_index WHERE {condition} ORDER BY seq DESC LIMIT ?"
-        plan = " ".join(row[3] for row in store.execute(query, ("x", 1)))
-    store.close()
-    assert plan.startswith("SEARCH")
-    assert "TEMP B-TREE" not in plan
 
 
 def test_fingerprints_of_what_has_one(log: AuditLog, kit: ModuleType) -> None:

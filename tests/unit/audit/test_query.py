@@ -1,28 +1,24 @@
-"""Looking things up: the bitmaps, the SQL condition and the plain test of an entry agree, whatever is asked."""
+"""Looking things up: the index, the SQL condition and the plain test of an entry agree, whatever is asked."""
 
 from __future__ import annotations
 
 import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
+from zlib import crc32
 
 import pytest
 
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
-from countermark.audit.stores.sqlite_postings import (
-    BLOCK,
-    FILTERS,
-    POSTING_TABLE,
-    add_postings,
-    differing,
-    postings_of,
-    search_postings,
-    stored_postings,
-)
+from countermark.audit.stores.sqlite_locators import LOCATED
+from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, add_look_ups, misfiled, search
+from countermark.audit.stores.sqlite_postings import BLOCK, FILTERS
 from countermark.errors import UsageError
 
 ENTRIES = 2 * BLOCK + 700
+LEAF = bytes(32)
 WORDS = ["violence", "graphic", "Größe", "under_score", "100%", "the"]
 
 
@@ -33,8 +29,13 @@ def document(number: int, dice: random.Random) -> dict[str, Any]:
         "time": f"2026-{1 + number // 1000:02d}-{1 + dice.randrange(28):02d}T00:00:00.000Z",
         "type": dice.choice(["generation.released", "generation.refused"]),
         "tenant": dice.choice(["a", "b", "tenant=a", "ä"]),
-        "attempt": "1",
+        "attempt": f"attempt {number // 2}",
     }
+    if dice.random() < 0.7:
+        made["output"] = {
+            "sha256": f"{dice.randrange(4000):x}",
+            "watermark_payload": "ä" if number % 1000 == 7 else "b",
+        }
     if dice.random() < 0.8:
         made |= {"model": {"id": dice.choice("xy")}, "policy": {"id": dice.choice(["p", "pp"]), "version": "1"}}
         made |= {"actor": {"pseudonym": str(dice.randrange(50))}, "decision": dice.choice(["allow", "block"])}
@@ -53,12 +54,9 @@ def rows() -> list[IndexRow]:
 @pytest.fixture(scope="module")
 def store(rows: list[IndexRow]) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
-    connection.execute(f"CREATE TABLE event_index (seq INTEGER PRIMARY KEY, {', '.join(INDEX_COLUMNS)})")
-    connection.execute(POSTING_TABLE)
-    values = ", ".join("?" * (1 + len(INDEX_COLUMNS)))
-    connection.executemany(f"INSERT INTO event_index VALUES ({values})", [(i, *row) for i, row in enumerate(rows)])
+    connection.executescript(INDEX_SCHEMA)
     for start in range(0, ENTRIES, 331):  # batches that cross the borders of blocks
-        add_postings(connection, list(enumerate(rows))[start : start + 331])
+        add_look_ups(connection, [(index, LEAF, rows[index]) for index in range(ENTRIES)[start : start + 331]])
     yield connection
     connection.close()
 
@@ -75,15 +73,20 @@ CHOICES: dict[str, list[Any]] = {
     "since": ["2026-01-15", "2026-04", "2027"],
     "until": ["2026-05", "2026-08-20T00:00:00.000Z", "2025"],
     "before": [0, 1, BLOCK, BLOCK + 1, 5000, ENTRIES, 10**6],
+    "attempt": ["attempt 0", f"attempt {BLOCK // 2}", f"attempt {ENTRIES // 2 - 1}", "attempt"],
+    "output_sha256": ["7", "fff", "0", "g"],
+    "manifest_sha256": ["7"],
+    "watermark_payload": ["ä", "b"],
+    "event_id": [f"{number:032x}" for number in (0, 5000, ENTRIES - 1, ENTRIES)],
 }
 
 
 def test_what_can_be_asked_is_what_is_tested() -> None:
-    assert set(CHOICES) == FILTERS
+    assert set(CHOICES) == FILTERS | {*LOCATED, "event_id"} == {field.name for field in fields(Filter)}
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_bitmaps_sql_and_entries_agree(seed: int, rows: list[IndexRow], store: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("seed", range(120))
+def test_index_sql_and_entries_agree(seed: int, rows: list[IndexRow], store: sqlite3.Connection) -> None:
     dice = random.Random(seed)
     conditions = {name: dice.choice(CHOICES[name]) for name in dice.sample(sorted(CHOICES), dice.randint(1, 4))}
     wanted = Filter(**conditions)
@@ -92,26 +95,51 @@ def test_bitmaps_sql_and_entries_agree(seed: int, rows: list[IndexRow], store: s
     condition, values = wanted.where()
     query = f"SELECT seq FROM event_index WHERE {condition} ORDER BY seq DESC"
     assert [seq for (seq,) in store.execute(query, values)] == expected
-    if conditions.keys() - {"before"}:
-        assert search_postings(store, wanted, -1) == expected
-        assert search_postings(store, wanted, 7) == expected[:7]
+    assert search(store, wanted, -1) == expected
+    assert search(store, wanted, 7) == expected[:7]
+    assert search(store, wanted, 0) == []
+
+
+@pytest.mark.parametrize("name", sorted(CHOICES))
+def test_no_look_up_reads_the_whole_index(name: str, store: sqlite3.Connection) -> None:
+    asked: list[str] = []
+    store.set_trace_callback(asked.append)
+    search(store, Filter(**{name: CHOICES[name][0]}), 5)
+    store.set_trace_callback(None)
+    assert asked
+    for query in asked:
+        steps = [row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert all(step.startswith("SEARCH") for step in steps), f"{query}: {steps}"
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(store: sqlite3.Connection) -> None:
-    everything = search_postings(store, Filter(tenant="a"), -1)
+    everything = search(store, Filter(tenant="a"), -1)
     paged: list[int] = []
-    while page := search_postings(store, Filter(tenant="a", before=paged[-1] if paged else None), 97):
+    while page := search(store, Filter(tenant="a", before=paged[-1] if paged else None), 97):
         paged += page
     assert paged == everything
 
 
-def test_postings_written_in_batches_equal_postings_of_the_whole(
+def test_what_was_indexed_in_batches_is_what_verification_expects(
     rows: list[IndexRow], store: sqlite3.Connection
 ) -> None:
-    whole = postings_of(enumerate(rows))
-    stored = stored_postings(store, 0, ENTRIES)
-    assert stored == whole
-    assert differing(whole, stored) == []
+    assert misfiled(store, 0, [(LEAF, row) for row in rows]) == set()
+    assert misfiled(store, BLOCK, [(LEAF, row) for row in rows[BLOCK:]]) == set()
+    lie = (*rows[BLOCK][:1], "2031", *rows[BLOCK][2:])
+    assert misfiled(store, 0, [(LEAF, row) for row in (*rows[:BLOCK], lie, *rows[BLOCK + 1 :])]) == {BLOCK}
+
+
+def test_values_with_one_hash_are_told_apart(rows: list[IndexRow]) -> None:
+    one, other = "plumless", "buckeroo"
+    assert crc32(one.encode()) == crc32(other.encode()), "a well-known pair"
+    place = INDEX_COLUMNS.index("attempt")
+    alike = [(*row[:place], other if index % 2 else one, *row[place + 1 :]) for index, row in enumerate(rows[:BLOCK])]
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(INDEX_SCHEMA)
+    add_look_ups(connection, [(index, LEAF, row) for index, row in enumerate(alike)])
+    assert search(connection, Filter(attempt=one), -1) == list(range(BLOCK - 2, -1, -2))
+    assert search(connection, Filter(attempt=other, tenant="c"), -1) == []
+    connection.close()
 
 
 def test_only_severities_above_zero_are_categories_and_words_are_folded() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from countermark.audit import AuditLog, LogFindingKind
 from countermark.audit.query import Filter
+from countermark.audit.stores.sqlite_schema import OLDER_INDEX
 from countermark.audit.warrant import Warrant
 from countermark.errors import AuditError, AuditStoreDamaged, HomeLocked, NotFound
 
@@ -33,14 +34,15 @@ def change(path: Path, *statements: str) -> None:
 
 
 def drop(path: Path) -> None:
-    change(path, "DROP TABLE event_index", "DROP TABLE posting")
+    change(path, "DROP TABLE event_index", "DROP TABLE posting", "DROP TABLE locator")
 
 
 def garble(path: Path) -> None:
     """Overwrite the pages of the index tables in the file, root pages first."""
     store = sqlite3.connect(path)
     size = store.execute("PRAGMA page_size").fetchone()[0]
-    roots = store.execute("SELECT rootpage FROM sqlite_schema WHERE tbl_name IN ('event_index', 'posting')").fetchall()
+    tables = "('event_index', 'posting', 'locator')"
+    roots = store.execute(f"SELECT rootpage FROM sqlite_schema WHERE tbl_name IN {tables}").fetchall()
     store.close()
     with path.open("r+b") as file:
         for (page,) in roots:
@@ -50,11 +52,13 @@ def garble(path: Path) -> None:
 
 
 def lie(path: Path) -> None:
-    change(path, "UPDATE event_index SET type = 'access', tenant = 'nobody'", "DELETE FROM posting")
+    change(
+        path, "UPDATE event_index SET type = 'access', tenant = 'nobody'", "DELETE FROM posting", "DELETE FROM locator"
+    )
 
 
 def empty(path: Path) -> None:
-    change(path, "DELETE FROM event_index", "DELETE FROM posting")
+    change(path, "DELETE FROM event_index", "DELETE FROM posting", "DELETE FROM locator")
 
 
 DAMAGES = [drop, garble, lie, empty]
@@ -125,9 +129,10 @@ def test_no_index_is_built_under_a_running_writer(path: Path, kit: ModuleType) -
         AuditLog.reindex(path.with_name("absent.db"))
 
 
-def test_a_store_of_the_first_version_is_brought_up_to_date(path: Path, kit: ModuleType) -> None:
+@pytest.mark.parametrize("version", sorted(OLDER_INDEX))
+def test_a_store_with_an_older_index_is_brought_up_to_date(version: int, path: Path, kit: ModuleType) -> None:
     drop(path)
-    change(path, "CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB)", "PRAGMA user_version = 1")
+    change(path, "CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB)", f"PRAGMA user_version = {version}")
     for read_only in (True, False):
         with pytest.raises(AuditError, match="look-up index") as refused:
             AuditLog.open(path, signer=kit.signer(), read_only=read_only)

@@ -16,6 +16,7 @@ from countermark.audit.canonical import canonical_bytes, event_document
 from countermark.audit.commit import AppendEntry
 from countermark.audit.query import index_row
 from countermark.audit.stores.sqlite import SqliteStore
+from countermark.audit.stores.sqlite_locators import BUCKETS
 from countermark.audit.stores.sqlite_postings import BLOCK
 from countermark.audit.sweep import INDEX_STEP, Intact, Plan, sweep
 from countermark.audit.tiles import HashedTree
@@ -161,6 +162,21 @@ LIES: dict[str, tuple[Damage, list[int]]] = {
         [12288],
     ),
     "posting of nothing": (lambda store: store.execute("INSERT INTO posting VALUES (0, 'tenant=x', x'01')"), [0]),
+    "posting of a block that is not full": (
+        lambda store: store.execute("INSERT INTO posting VALUES (4, 'tenant=default', x'000200')"),
+        [4 * BLOCK + 2],
+    ),
+    "locators removed": (
+        lambda store: store.execute("DELETE FROM locator WHERE place = (SELECT max(place) FROM locator)"),
+        list(range(3 * BLOCK, 4 * BLOCK)),
+    ),
+    "one key of a locator": (
+        lambda store: store.execute(
+            "UPDATE locator SET keys = substr(keys, 9) WHERE place = (SELECT min(place) FROM locator)"
+        ),
+        [0],
+    ),
+    "locator of nothing": (lambda store: store.execute("INSERT INTO locator VALUES (5, x'07')"), [0]),
 }
 
 
@@ -178,8 +194,12 @@ def test_an_index_that_lies_is_found_and_the_tree_stays_proved(name: str, copy: 
         assert log.verify(index=False).ok
 
 
-def test_index_rows_of_entries_that_are_not_there_are_found(copy: Callable[..., Path]) -> None:
-    path = copy(lambda store: store.execute("INSERT INTO posting VALUES (9, 'tenant=x', x'01')"))
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO posting VALUES (9, 'tenant=x', x'01')", f"INSERT INTO locator VALUES ({9 * BUCKETS + 5}, x'01')"],
+)
+def test_index_rows_of_entries_that_are_not_there_are_found(statement: str, copy: Callable[..., Path]) -> None:
+    path = copy(lambda store: store.execute(statement))
     with AuditLog.open(path, read_only=True) as log:
         assert [(f.kind, f.index) for f in log.verify().findings] == [(LogFindingKind.INDEX, 9 * BLOCK)]
 

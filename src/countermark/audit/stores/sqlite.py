@@ -10,9 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from countermark.audit.privacy import Sealed
-from countermark.audit.query import INDEX_COLUMNS
 from countermark.audit.stores.interface import NewEntry
-from countermark.audit.stores.sqlite_postings import add_postings
+from countermark.audit.stores.sqlite_lookups import add_look_ups
 from countermark.audit.stores.sqlite_reader import SqliteReader
 from countermark.audit.stores.sqlite_schema import (
     OLDER_INDEX,
@@ -25,9 +24,6 @@ from countermark.audit.stores.sqlite_schema import (
 from countermark.audit.tree import EMPTY_ROOT
 from countermark.errors import AuditError, AuditStoreDamaged
 
-INSERT_INDEX = (
-    f"INSERT INTO event_index (seq, leaf, {', '.join(INDEX_COLUMNS)}) VALUES (?, ?{', ?' * len(INDEX_COLUMNS)})"  # noqa: S608
-)
 IDLE_READERS = 8
 
 
@@ -59,7 +55,7 @@ class SqliteStore:
 
     def _check_version(self) -> None:
         version = self.writer.version()
-        if version == OLDER_INDEX:
+        if version in OLDER_INDEX:
             raise AuditError(
                 f"The look-up index of the audit store {self.path} is of an older version; its entries are as ever.",
                 remedy="Build the index anew, which keeps every entry and proof: countermark log reindex",
@@ -140,8 +136,7 @@ class SqliteStore:
     def add_entries(self, entries: Sequence[NewEntry]) -> None:
         """Store entries and their index rows."""
         self._connection.executemany("INSERT INTO entry VALUES (?, ?)", ((one.index, one.body) for one in entries))
-        self._connection.executemany(INSERT_INDEX, ((one.index, one.leaf, *one.row) for one in entries))
-        add_postings(self._connection, ((one.index, one.row) for one in entries))
+        add_look_ups(self._connection, [(one.index, one.leaf, one.row) for one in entries])
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""

@@ -1,17 +1,17 @@
 """Which entries have what in common, as bitmaps: how SQLite answers a page of several filters without walking the log.
 
-For every :data:`BLOCK` entries and every term that occurs among them (``tenant=default``, ``category=violence``,
-``word=refused``) there is one row with a bit for each entry, or with their numbers where they are few. A query reads a
-row a term and block, newest block first, and intersects them: a fixed, small cost for each block whatever the terms
-have in common, where a walk along one B-tree index takes a step for each entry that some other filter turns down.
-Bitmap indexes are old: O'Neil & Quass, "Improved query performance with variant indexes", SIGMOD 1997.
+For every full block of :data:`BLOCK` entries and every term that occurs among them (``tenant=default``,
+``category=violence``, ``word=refused``) there is one row with a bit for each entry, or with their numbers where they
+are few. A query reads a row a term and block, newest block first, and intersects them: a fixed, small cost for each
+block whatever the terms have in common, where a walk along one B-tree index takes a step for each entry that some other
+filter turns down. Bitmap indexes are old: O'Neil & Quass, "Improved query performance with variant indexes", SIGMOD
+1997.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -34,28 +34,32 @@ _TIME = INDEX_COLUMNS.index("time")
 FILTERS: Final = frozenset({*_EXACT, "category", "text", "since", "until", "before"})
 """The filters that postings can answer; another one is about a value that hardly two entries share."""
 
-Postings = dict[tuple[int, str], bytes]
-"""What each row holds, by block and term."""
+Postings = dict[str, bytes]
+"""What each row of a block holds, by term."""
 
 
-def postings_of(rows: Iterable[tuple[int, IndexRow]]) -> Postings:
-    """The rows for these entries alone, given by index and indexed columns."""
-    alike: dict[tuple[int, IndexRow], int] = {}
-    times: dict[int, tuple[str, str]] = {}
+def postings_of(rows: Sequence[tuple[int, IndexRow]]) -> Postings:
+    """The rows of one block, from the indices and indexed columns of its entries."""
+    alike: dict[IndexRow, list[int]] = {}
     for index, row in rows:
-        block, offset = divmod(index, BLOCK)
         # Entries are alike in all but who asked, so what they share is taken apart once for all of them.
-        for key in ((block, _shared_facets(row)), (block, (row[_ACTOR],))):
-            alike[key] = alike.get(key, 0) | 1 << offset
-        time = row[_TIME] or ""
-        first, last = times.get(block, (time, time))
-        times[block] = min(first, time), max(last, time)
-    bits: dict[tuple[int, str], int] = {}
-    for (block, facets), entries in alike.items():
+        for facets in (_shared_facets(row), (row[_ACTOR],)):
+            alike.setdefault(facets, []).append(index % BLOCK)
+    bits: dict[str, int] = {}
+    for facets, offsets in alike.items():
+        entries = _bitmap(offsets)
         for term in _terms(facets):
-            bits[block, term] = bits.get((block, term), 0) | entries
-    made = {key: _pack(entries) for key, entries in bits.items()}
-    return made | {(block, _TIMES): f"{first}/{last}".encode() for block, (first, last) in times.items()}
+            bits[term] = bits.get(term, 0) | entries
+    made = {term: _pack(entries) for term, entries in bits.items()}
+    times = [row[_TIME] or "" for _, row in rows]
+    return made | {_TIMES: f"{min(times)}/{max(times)}".encode()} if times else made
+
+
+def _bitmap(offsets: Iterable[int]) -> int:
+    entries = bytearray(BLOCK // 8)
+    for offset in offsets:
+        entries[offset >> 3] |= 1 << (offset & 7)
+    return int.from_bytes(entries, "little")
 
 
 def _terms(facets: IndexRow) -> Iterator[str]:
@@ -89,72 +93,33 @@ def _unpack(packed: bytes) -> int:
     return entries
 
 
-def _union(term: str, left: bytes, right: bytes) -> bytes:
-    if term != _TIMES:
-        return _pack(_unpack(left) | _unpack(right))
-    times = sorted((left + b"/" + right).decode().split("/"))
-    return f"{times[0]}/{times[-1]}".encode()
-
-
-def add_postings(connection: sqlite3.Connection, rows: Iterable[tuple[int, IndexRow]]) -> None:
-    """Take entries into the stored postings, inside the caller's transaction."""
-    made = postings_of(rows)
-    query = "SELECT term, bits FROM posting WHERE block = ? AND term IN (SELECT value FROM json_each(?))"
-    merged = []
-    for block in {block for block, _ in made}:
-        terms = [term for at, term in made if at == block]
-        stored = dict(connection.execute(query, (block, json.dumps(terms))))
-        for term in terms:
-            bits = made[block, term]
-            merged.append((block, term, _union(term, stored[term], bits) if term in stored else bits))
-    connection.executemany("INSERT OR REPLACE INTO posting VALUES (?, ?, ?)", merged)
-
-
-def differing(expected: Postings, stored: Postings) -> list[int]:
-    """The entries of which stored postings say otherwise, in order; of wrong times, a block's first entry."""
+def misposted(connection: sqlite3.Connection, block: int, rows: Sequence[tuple[int, IndexRow]]) -> set[int]:
+    """Of which entries of a block the stored rows say otherwise than ``rows``; of wrong times, the block's first."""
+    expected = postings_of(rows)
+    stored = dict(connection.execute("SELECT term, bits FROM posting WHERE block = ?", (block,)))
     wrong: set[int] = set()
-    for block, term in expected.keys() | stored.keys():
-        left, right = expected.get((block, term), b""), stored.get((block, term), b"")
-        if left == right:
-            continue
-        entries = 1 if term == _TIMES else _unpack(left) ^ _unpack(right)
-        wrong |= {block * BLOCK + offset for offset in _offsets(entries or 1)}
-    return sorted(wrong)
-
-
-def stored_postings(connection: sqlite3.Connection, first: int, end: int) -> Postings:
-    """The stored rows of the blocks that hold the entries from ``first`` to ``end`` (exclusive)."""
-    query = "SELECT block, term, bits FROM posting WHERE block BETWEEN ? AND ?"
-    found = connection.execute(query, (first // BLOCK, (end - 1) // BLOCK))
-    return {(block, term): bytes(bits) for block, term, bits in found}
-
-
-def blocks_beyond(connection: sqlite3.Connection, size: int) -> list[int]:
-    """The first entries of blocks that only the postings know, in a log of ``size`` entries."""
-    query = "SELECT DISTINCT block FROM posting WHERE block < 0 OR block > ? LIMIT 1000"
-    return [block * BLOCK for (block,) in connection.execute(query, ((size - 1) // BLOCK,))]
+    for term in expected.keys() | stored.keys():
+        left, right = expected.get(term, b""), bytes(stored.get(term, b""))
+        if left != right:
+            entries = 1 if term == _TIMES else _unpack(left) ^ _unpack(right)
+            wrong |= {block * BLOCK + offset for offset in _offsets(entries or 1)}
+    return wrong
 
 
 # --- answering --------------------------------------------------------------------------------------------------
 
 
-def search_postings(connection: sqlite3.Connection, wanted: Filter, limit: int) -> list[int]:
-    """Indices of matching entries, newest first, up to ``limit`` (negative: all); ``wanted`` within :data:`FILTERS`."""
+def posted(connection: sqlite3.Connection, wanted: Filter, blocks: int) -> Iterator[int]:
+    """Entries of the first ``blocks`` that match, newest first; ``wanted`` within :data:`FILTERS`."""
     terms = sorted(_wanted_terms(wanted))
     query = f"SELECT term, bits FROM posting WHERE block = ? AND term IN (?{', ?' * len(terms)})"  # noqa: S608
-    newest = connection.execute("SELECT max(block) FROM posting").fetchone()[0]
-    before = (BLOCK * (newest + 1) if newest is not None else 0) if wanted.before is None else wanted.before
-    found: list[int] = []
+    before = BLOCK * blocks if wanted.before is None else min(wanted.before, BLOCK * blocks)
     for block in range((before - 1) // BLOCK, -1, -1):
         rows = dict(connection.execute(query, (block, _TIMES, *terms)))
         entries = _common(rows, terms) & ((1 << min(before - block * BLOCK, BLOCK)) - 1)
         if entries:
             entries &= _within_times(connection, wanted, block, rows.get(_TIMES, b""), only_these=not terms)
-        for offset in _offsets(entries, newest_first=True):
-            if 0 <= limit <= len(found):
-                return found
-            found.append(block * BLOCK + offset)
-    return found
+        yield from (block * BLOCK + offset for offset in _offsets(entries, newest_first=True))
 
 
 def _wanted_terms(wanted: Filter) -> set[str]:

@@ -8,14 +8,7 @@ from collections.abc import Iterator, Sequence
 from countermark.audit.privacy import WrappedKey
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
 from countermark.audit.stores.interface import Head, Pending, StoredRow
-from countermark.audit.stores.sqlite_postings import (
-    FILTERS,
-    blocks_beyond,
-    differing,
-    postings_of,
-    search_postings,
-    stored_postings,
-)
+from countermark.audit.stores.sqlite_lookups import beyond, misfiled, search
 from countermark.errors import AuditStoreDamaged
 
 _COLUMNS = ", ".join(INDEX_COLUMNS)
@@ -101,23 +94,11 @@ class SqliteReader:
 
     def not_as_indexed(self, first: int, expected: Sequence[tuple[bytes, IndexRow | None]]) -> list[int]:
         """Of which entries, ``first`` and those after it, the look-up index says otherwise than ``expected``."""
-        end = first + len(expected)
-        query = f"SELECT seq, leaf, {_COLUMNS} FROM event_index WHERE seq >= ? AND seq < ?"  # noqa: S608
-        stored = {row[0]: row for row in self._execute(query, (first, end))}
-        wrong = {
-            index
-            for index, (leaf, row) in enumerate(expected, first)
-            if row is None or stored.get(index) != (index, leaf, *row)
-        }
-        events = [(index, row) for index, (_, row) in enumerate(expected, first) if row is not None]
-        wrong |= set(differing(postings_of(events), stored_postings(self.connection, first, end)))
-        return sorted(wrong)
+        return sorted(misfiled(self.connection, first, expected))
 
     def index_rows_beyond(self, size: int) -> list[int]:
         """Entries that only the index knows, in a log of ``size`` entries."""
-        query = "SELECT seq FROM event_index WHERE seq < 0 OR seq >= ? ORDER BY seq LIMIT 1000"
-        rows = [seq for (seq,) in self._execute(query, (size,))]
-        return rows or blocks_beyond(self.connection, size)
+        return beyond(self.connection, size)
 
     def tile_counts(self) -> dict[int, int]:
         """How many tiles each level has."""
@@ -134,12 +115,7 @@ class SqliteReader:
 
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first."""
-        given = wanted.given().keys()
-        if given <= FILTERS and given - {"before"}:
-            return search_postings(self.connection, wanted, limit)
-        condition, values = wanted.where()
-        query = f"SELECT seq FROM event_index WHERE {condition} ORDER BY seq DESC LIMIT ?"  # noqa: S608
-        return [seq for (seq,) in self._execute(query, [*values, limit])]
+        return search(self.connection, wanted, limit)
 
     def fingerprints(self, after: int) -> list[tuple[int, str]]:
         """Up to 1,000 ``(index, fingerprint)`` of entries beyond ``after``, oldest first."""

@@ -11,12 +11,10 @@ import orjson
 from countermark.audit.lock import WriterLock
 from countermark.audit.query import index_row
 from countermark.audit.scan import checked_entries
-from countermark.audit.stores.sqlite import INSERT_INDEX
-from countermark.audit.stores.sqlite_postings import BLOCK, add_postings
+from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, INDEX_TABLES, add_look_ups
+from countermark.audit.stores.sqlite_postings import BLOCK
 from countermark.audit.stores.sqlite_reader import SqliteReader
 from countermark.audit.stores.sqlite_schema import (
-    INDEX_SCHEMA,
-    INDEX_TABLES,
     OLDER_INDEX,
     SCHEMA_VERSION,
     connect_reader,
@@ -53,7 +51,7 @@ def rebuild_index(path: Path, progress: Progress | None = None) -> int:
 
 
 def _rebuild(reader: SqliteReader, writer: sqlite3.Connection, path: Path, progress: Progress | None) -> int:
-    if reader.version() not in (OLDER_INDEX, SCHEMA_VERSION):
+    if reader.version() not in OLDER_INDEX | {SCHEMA_VERSION}:
         raise AuditError(
             f"The audit store {path} has format {reader.version()}; this version reads format {SCHEMA_VERSION}.",
             remedy="Use the version of countermark that wrote it, or a newer one.",
@@ -109,8 +107,7 @@ def _fill(reader: SqliteReader, writer: sqlite3.Connection, progress: Progress |
             rows = [(index, leaf_hash(entry), index_row(orjson.loads(entry))) for index, entry in batch]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise AuditStoreDamaged(f"One of the entries from {batch[0][0]} is recorded but is no event.") from None
-        writer.executemany(INSERT_INDEX, ((index, leaf, *row) for index, leaf, row in rows))
-        add_postings(writer, ((index, row) for index, _, row in rows))
+        add_look_ups(writer, rows)
         done += len(batch)
         if progress:
             progress(done, size)

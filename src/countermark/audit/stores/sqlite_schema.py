@@ -9,38 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from countermark.audit.query import INDEX_COLUMNS
-from countermark.audit.stores.sqlite_postings import POSTING_TABLE
+from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA
 from countermark.errors import AuditError, AuditStoreDamaged, NotFound, OutputUnwritable
 
-SCHEMA_VERSION: Final = 2
-OLDER_INDEX: Final = 1
-"""The version whose stores differ in their look-up index only: building that anew brings them up to date."""
+SCHEMA_VERSION: Final = 3
+OLDER_INDEX: Final = frozenset({1, 2})
+"""The versions whose stores differ in their look-up index only: building that anew brings them up to date."""
 APPLICATION_ID: Final = 0x436D4C67
 """``CmLg`` in the file's header, so that ``file audit.db`` can tell it."""
 BUSY_TIMEOUT_MS: Final = 10_000
 CACHE_KIB: Final = 64 * 1024
 """The writer's page cache: keys of the look-up index are random, and so are the pages that each append touches."""
-WAL_PAGES: Final = 10_000
+PAGE_BYTES: Final = 8192
+"""Of a new file. An entry is about 2 kB: of SQLite's usual pages, half would stay empty wherever two do not fit."""
+WAL_PAGES: Final = 5_000
 """How far the write-ahead log grows (40 MB) before it is folded into the file: pages written often go there once."""
-
-_REQUIRED = ("event_id", "time", "type", "tenant", "attempt")
-_LOOKED_UP = ("attempt", "output_sha256", "manifest_sha256", "watermark_payload")  # the others have postings
-_INDEX_DEFINITIONS = ", ".join(f"{name} TEXT{' NOT NULL' if name in _REQUIRED else ''}" for name in INDEX_COLUMNS)
-
-# A partial index over a column that is never null would not be used: SQLite drops the condition as always true.
-_INDICES = "".join(
-    f"CREATE INDEX by_{name} ON event_index ({name}){'' if name in _REQUIRED else f' WHERE {name} IS NOT NULL'};"
-    for name in _LOOKED_UP
-)
-
-INDEX_TABLES: Final = ("event_index", "posting")
-INDEX_SCHEMA: Final = f"""
-CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, {_INDEX_DEFINITIONS}, UNIQUE (event_id)) STRICT;
-{_INDICES}
-{POSTING_TABLE}
-"""
-"""What is derived from the entries, and can be made anew from them."""
 
 SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -72,6 +55,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         raise OutputUnwritable(f"The audit store {path} cannot be written: {error.strerror or error}.") from error
     connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
     with reported(path):
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
