@@ -3,7 +3,8 @@
     python benchmarks/audit.py [--entries N] [--folder DIR] [--quick]
 
 Prints one line for each figure: the median of several rounds, and the ratio to the peer where there is one. The disk
-decides the durable figures, so run it where the log will be (``--folder``). A million entries take some 3 GB there.
+decides the durable figures, so run it where the log will be (``--folder``). A million entries take some 12 GB there:
+the log, and three copies of it for plain inserts to go on with.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from countermark.audit import AuditLog, NoteSigner, verify_receipt
 from countermark.audit.canonical import canonical_bytes, event_document
 from countermark.audit.commit import AppendEntry
-from countermark.audit.query import INDEX_COLUMNS, Filter, index_row
+from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
 from countermark.audit.stores.sqlite_schema import SCHEMA, connect_writer
 from countermark.model import Event, ModelRef, OutputRecord, PolicyRef
 
+Made = tuple[str, bytes, IndexRow]
 ROUNDS = 5
 BATCH = 1000
 SIGNER = NoteSigner("bench.countermark.example/log", Ed25519PrivateKey.generate())
@@ -193,52 +195,110 @@ def appends(folder: Path) -> None:
         for event in events:
             log.append(event, protected={"prompt": PROMPT})
         report("CPU of one append with a protected prompt", (time.process_time() - cpu) / 300 * 1000, "ms")
-    batches(folder)
 
 
-def batches(folder: Path) -> None:
-    """Batches of 1,000 beside plain inserts of the same rows into the same tables, without hashes or signatures."""
-    rounds = 7
-    events = [[(make_event(), None) for _ in range(BATCH)] for _ in range(2 * rounds)]
-    documents_of = [[event_document(event) for event, _ in batch] for batch in events]
-    made = [[AppendEntry(d["event_id"], canonical_bytes(d), index_row(d)) for d in batch] for batch in documents_of]
-    bare, plain = (connect_writer(folder / name) for name in ("bare.db", "plain.db"))  # with the log's own settings
-    for connection in (bare, plain):
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(SCHEMA)
-    look_up = f"INSERT INTO event_index VALUES (?, ?{', ?' * len(INDEX_COLUMNS)})"
+ORDINARY = ("time", "type", "tenant", "actor", "decision", "model", "policy", "categories", "words")
+"""What ``log list`` filters by, beside the values that are looked up alone."""
+LOOKED_UP = ("attempt", "output_sha256", "manifest_sha256", "watermark_payload")
+INSERT_ROW = f"INSERT INTO event_index VALUES (?, ?{', ?' * len(INDEX_COLUMNS)})"
 
-    def insert(connection: sqlite3.Connection, number: int, *, look_ups: bool) -> None:
-        first = number * BATCH
-        connection.execute("BEGIN")
-        rows = list(enumerate(made[number], first))
-        connection.executemany("INSERT INTO entry VALUES (?, ?)", [(index, one.body) for index, one in rows])
-        if look_ups:
-            connection.executemany(look_up, [(index, bytes(32), *one.row) for index, one in rows])
-        connection.execute("COMMIT")
 
-    with AuditLog.open(folder / "batches" / "audit.db", signer=SIGNER) as log:
-        writer = log._writer
-        assert writer is not None
-        turns = [iter(range(rounds)), iter(range(rounds)), iter(range(rounds)), iter(range(rounds, 2 * rounds))]
-        bodies_only, same_bytes, prepared, models = medians(
-            [
-                lambda: insert(bare, next(turns[0]), look_ups=False),
-                lambda: insert(plain, next(turns[1]), look_ups=True),
-                lambda: writer.submit(made[next(turns[2])]),
-                lambda: log.append_many(events[next(turns[3])]),
-            ],
-            rounds,
-        )
-    bare.close()
-    plain.close()
-    report("plain inserts, batches of 1000, bodies only", BATCH / bodies_only, "per s")
-    report("plain inserts of the same rows, and indices", BATCH / same_bytes, "per s", "nothing hashed or signed")
-    for name, seconds in (("durable appends, batches of 1000", prepared), ("  the same from event models", models)):
-        note = (
-            f"{same_bytes / seconds:.2f} of plain inserts of the same rows, {bodies_only / seconds:.2f} of bodies only"
-        )
-        report(name, BATCH / seconds, "per s", note)
+class Plain:
+    """Durable inserts of entries, and of their look-up rows if asked, with the log's own settings of SQLite.
+
+    What they leave out: hashes, tree, looking for repeats, bitmaps and locators, signature, record of what was signed.
+    """
+
+    def __init__(self, path: Path, schema: str, *, rows: bool) -> None:
+        self._connection = connect_writer(path)
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.executescript(schema)
+        (newest,) = self._connection.execute("SELECT ifnull(max(seq), -1) FROM entry").fetchone()
+        self._next, self._rows = newest + 1, rows
+
+    def insert(self, batch: list[Made]) -> None:
+        """One durable transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        bodies = ((index, body) for index, (_, body, _) in enumerate(batch, self._next))
+        self._connection.executemany("INSERT INTO entry VALUES (?, ?)", bodies)
+        if self._rows:
+            rows = ((index, bytes(32), *row) for index, (_, _, row) in enumerate(batch, self._next))
+            self._connection.executemany(INSERT_ROW, rows)
+        self._connection.execute("COMMIT")
+        self._next += len(batch)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def ordinary_schema() -> str:
+    """What an application without our index would do: B-trees over what it filters by. None finds a single word."""
+    indices = [f"CREATE INDEX IF NOT EXISTS plain_{name} ON event_index ({name}, seq);" for name in ORDINARY]
+    indices += [f"CREATE INDEX IF NOT EXISTS plain_{name} ON event_index ({name});" for name in LOOKED_UP]
+    return "".join(indices)
+
+
+def batches(folder: Path, log: AuditLog | None, store: Path | None, rounds: int) -> None:
+    """Batches of 1,000 into an empty log or, given one and its file, into a large one, beside plain inserts.
+
+    Each figure is of whole stretches of 20 batches, for a database does part of its work in some commits only.
+    """
+    stretch, size = 20, 0
+    folder.mkdir(parents=True)
+    if log is None:
+        own = log = AuditLog.open(folder / "log" / "audit.db", signer=SIGNER)
+    else:
+        own, size = None, log.size
+        for name in ("bodies.db", "same.db", "ordinary.db"):
+            copied(store, folder / name)
+    plain = {
+        "bodies only": Plain(folder / "bodies.db", "" if store else SCHEMA, rows=False),
+        "the same rows and indices": Plain(folder / "same.db", "" if store else SCHEMA, rows=True),
+        "an ordinary table's B-trees": Plain(
+            folder / "ordinary.db", ("" if store else SCHEMA) + ordinary_schema(), rows=True
+        ),
+    }
+    writer = log._writer
+    assert writer is not None
+    works: list[Callable[[list[Made]], object]] = [
+        *(one.insert for one in plain.values()),
+        lambda batch: writer.submit([AppendEntry(*one) for one in batch]),
+    ]
+    seconds: list[list[float]] = []
+    for _ in range(rounds):
+        made = [[[prepared() for _ in range(BATCH)] for _ in range(stretch)] for _ in works]
+        seconds.append([timed(partial(each, work, mine)) for work, mine in zip(works, made, strict=True)])
+    *others, ours = [statistics.median(column) for column in zip(*seconds, strict=True)]
+    rate = stretch * BATCH
+    report(f"batches of 1000 into a log of {size:,} entries", rate / ours, "per s", "durable, hashed, signed")
+    for name, theirs in zip(plain, others, strict=True):
+        report(f"  plain inserts: {name}", rate / theirs, "per s", f"the log takes {theirs / ours:.2f} of that")
+    if not size:
+        models = [[(make_event(), None) for _ in range(BATCH)] for _ in range(stretch)]
+        report("  the log, from event models", rate / timed(partial(each, log.append_many, models)), "per s")
+    for one in (*plain.values(), own):
+        if one:
+            one.close()
+
+
+def prepared() -> Made:
+    """An event's id, bytes and look-up columns."""
+    document = event_document(make_event())
+    return document["event_id"], canonical_bytes(document), index_row(document)
+
+
+def each(work: Callable[[Any], object], batch: list[Any]) -> None:
+    for one in batch:
+        work(one)
+
+
+def copied(store: Path | None, target: Path) -> None:
+    """A copy of a store that is open, for plain inserts to go on with."""
+    assert store is not None
+    source, copy = sqlite3.connect(store), sqlite3.connect(target)
+    source.backup(copy)
+    source.close()
+    copy.close()
 
 
 # --- proving and verifying ------------------------------------------------------------------------------------------
@@ -336,6 +396,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     "one user": {"actor": f"{7:032x}"},
     "refusals of a tenant for a category": {"tenant": "tenant-3", "type": "generation.refused", "category": "hate"},
     "model, policy and decision": {"model": "example/model-2", "policy": "default@1", "decision": "block"},
+    "a picture's digest": {"output_sha256": "0" * 64},
     "an old week": {"since": "2026-02-01", "until": "2026-02-08"},
     "an old week of a user": {"actor": f"{7:032x}", "since": "2026-02-01", "until": "2026-02-08"},
     "common words in the reasons": {"text": "graphic violence"},
@@ -369,8 +430,11 @@ def main() -> None:
         report("the disk itself: 4 KiB write and fsync", fsyncs(folder), "per s")
         report("size of an entry", len(canonical_bytes(event_document(make_event()))), "bytes")
         appends(folder)
+        batches(folder / "into-empty", None, None, 5)
         with AuditLog.open(folder / "large" / "audit.db", signer=SIGNER) as log:
             report(f"a log of {entries:,} entries, written in", timed(lambda: fill(log, entries)), "s")
+            batches(folder / "into-large", log, folder / "large" / "audit.db", 3)
+            entries = log.size
             ours = proofs(log, entries)
             queries(log, entries)
             verification(log, entries, 1 if options.quick else 3)

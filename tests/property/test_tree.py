@@ -172,3 +172,16 @@ def test_tiles_grown_leaf_by_leaf_equal_tiles_of_the_whole_and_prove_across_tile
     assert oracle(0, size) == edge.root()
     for index in {0, size // 2, size - 1}:
         verify_inclusion(index, size, leaves[index], inclusion_proof(index, size, oracle), edge.root())
+
+
+@pytest.mark.parametrize("batches", [(1000,) * 70, (1, 254, 1, 256, 257, 511, 1024), (65_535, 0, 2, 300)])
+def test_tiles_grown_by_the_batch_equal_tiles_of_the_whole(batches: tuple[int, ...]) -> None:
+    stored: dict[tuple[int, int], bytes] = {}
+    builder, leaves = TileBuilder(), list[bytes]()
+    for count in batches:
+        batch = [hashlib.sha256(i.to_bytes(8)).digest() for i in range(len(leaves), len(leaves) + count)]
+        builder.extend(batch)
+        leaves += batch
+        stored.update({(level, index): hashes for level, index, hashes in builder.take_changed()})
+    whole = HashedTree(b"".join(leaves))
+    assert stored == {key: whole.tile(*key) for key in whole.keys() if whole.tile(*key)}  # noqa: SIM118

@@ -112,10 +112,10 @@ class Sequencer:
             if item.sealed:
                 self._store.add_sealed(item.event_id, item.sealed)
             self._edge.append(leaf)
-            self._tiles.append(leaf)
             if item.concludes:
                 concluded.append(item.concludes)
         if entries:
+            self._tiles.extend([one.leaf for one in entries])
             self._store.add_entries(entries)
         if concluded:
             self._store.remove_pending(concluded)

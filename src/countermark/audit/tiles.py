@@ -6,7 +6,7 @@ entries each; a hash stands at a level above 0 only once its subtree of 256 hash
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, SubtreeOracle, node_hash, perfect_root, split_point
@@ -126,6 +126,14 @@ class TileBuilder:
         """Add one leaf hash, and the hashes of the tiles that it fills."""
         self._push(0, leaf)
 
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add leaf hashes, a tile's worth at a time."""
+        start = 0
+        while start < len(leaves):
+            room = TILE_WIDTH - (self._counts[0] % TILE_WIDTH if self._counts else 0)
+            self._push(0, *leaves[start : start + room])
+            start += room
+
     def take_changed(self) -> list[tuple[int, int, bytes]]:
         """``(level, index, hashes)`` of each tile that changed since the last call."""
         for level, tile in enumerate(self._rightmost):
@@ -135,13 +143,13 @@ class TileBuilder:
         self._changed = {}
         return changed
 
-    def _push(self, level: int, value: bytes) -> None:
+    def _push(self, level: int, *values: bytes) -> None:
         if level == len(self._rightmost):
             self._counts.append(0)
             self._rightmost.append(bytearray())
         tile = self._rightmost[level]
-        tile += value
-        self._counts[level] += 1
+        tile += b"".join(values)
+        self._counts[level] += len(values)
         if len(tile) == FULL_TILE_BYTES:
             full = bytes(tile)
             tile.clear()

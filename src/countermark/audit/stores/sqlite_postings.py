@@ -11,7 +11,8 @@ filter turns down. Bitmap indexes are old: O'Neil & Quass, "Improved query perfo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -45,21 +46,13 @@ def postings_of(rows: Sequence[tuple[int, IndexRow]]) -> Postings:
         # Entries are alike in all but who asked, so what they share is taken apart once for all of them.
         for facets in (_shared_facets(row), (row[_ACTOR],)):
             alike.setdefault(facets, []).append(index % BLOCK)
-    bits: dict[str, int] = {}
+    having: dict[str, list[int]] = {}
     for facets, offsets in alike.items():
-        entries = _bitmap(offsets)
         for term in _terms(facets):
-            bits[term] = bits.get(term, 0) | entries
-    made = {term: _pack(entries) for term, entries in bits.items()}
+            having.setdefault(term, []).extend(offsets)
+    made = {term: _pack(offsets) for term, offsets in having.items()}
     times = [row[_TIME] or "" for _, row in rows]
     return made | {_TIMES: f"{min(times)}/{max(times)}".encode()} if times else made
-
-
-def _bitmap(offsets: Iterable[int]) -> int:
-    entries = bytearray(BLOCK // 8)
-    for offset in offsets:
-        entries[offset >> 3] |= 1 << (offset & 7)
-    return int.from_bytes(entries, "little")
 
 
 def _terms(facets: IndexRow) -> Iterator[str]:
@@ -77,11 +70,14 @@ def _terms(facets: IndexRow) -> Iterator[str]:
             yield f"{name}={member}"
 
 
-def _pack(entries: int) -> bytes:
-    """Few bits as their numbers (0, then 16 bits each), many as they are (1, then the bitmap)."""
-    if entries.bit_count() <= _FEW:
-        return b"\x00" + b"".join(offset.to_bytes(2, "little") for offset in _offsets(entries))
-    return b"\x01" + entries.to_bytes((entries.bit_length() + 7) // 8, "little")
+def _pack(offsets: list[int]) -> bytes:
+    """Few entries as their numbers (0, then 16 bits each, rising), many as a bitmap (1, then its bytes)."""
+    if len(offsets) <= _FEW:
+        return struct.pack(f"<x{len(offsets)}H", *sorted(offsets))
+    bits = bytearray(BLOCK // 8)
+    for offset in offsets:
+        bits[offset >> 3] |= 1 << (offset & 7)
+    return b"\x01" + bits.rstrip(b"\x00")
 
 
 def _unpack(packed: bytes) -> int:
