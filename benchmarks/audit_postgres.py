@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.audit_postgres`` starts a server of its own in a temporary folder (never as root) and measures,
 in this order and each ``--repeats`` times: one writer; 24 writers as threads of one process, of four, and as 24
-processes; 24 writers that each take a lock and commit alone, as the peer without an inbox; batches of 1,000 beside a
-plain insert of the same bytes. Medians are printed as JSON.
+processes; 24 writers that each take a lock and commit alone, as the peer without an inbox; batches of 1,000 beside
+plain inserts of the same bodies, and of the same rows into the same tables and indices. Medians are printed as JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from tests.postgres_server import Server, running
 
 from countermark.audit import AuditLog, NoteSigner
 from countermark.audit.canonical import canonical_bytes, event_document
+from countermark.audit.commit import append_entry
+from countermark.audit.query import index_row
+from countermark.audit.stores.postgres.reindex import INSERT_INDEX
+from countermark.audit.stores.postgres.store import INSERT_ENTRY
 from countermark.model import Event
 
 SIGNER = NoteSigner("benchmark.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -106,30 +110,42 @@ def measure(kind: str, url: str, signed: str, shape: tuple[int, int], seconds: f
     return sum(int(count) for count, _ in said) / took, statistics.median(float(latency) for _, latency in said)
 
 
-def batches(url: str, signed: str, seconds: float) -> tuple[float, float]:
-    """Entries a second in batches of 1,000, and rows a second of a plain insert of the same bytes, in turns."""
-    ours, plain = [], []
+def batches(url: str, rows_url: str, signed: str, seconds: float) -> list[float]:
+    """Seconds of a batch of 1,000, medians, in turns: the log's, plain inserts of bodies, and of the log's own rows.
+
+    The last go into the log's own tables and indices in another database, by the log's own statements: B-trees over
+    what is looked up and listed by, as an ordinary application would have them, without hashes, inbox or signature.
+    """
+    AuditLog.migrate(rows_url)
+    taken: list[list[float]] = []
     with (
         AuditLog.open(url, signer=SIGNER, signed=signed) as log,
-        psycopg.connect(url, autocommit=True) as connection,
-        connection.cursor() as cursor,
+        psycopg.connect(url, autocommit=True) as plain,
+        psycopg.connect(rows_url, autocommit=True) as same,
+        plain.cursor() as cursor,
     ):
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
-            events = [event() for _ in range(BATCH)]
+            documents = [event_document(event()) for _ in range(BATCH)]
+            numbers = list(range(len(taken) * BATCH, (len(taken) + 1) * BATCH))
+            bodies = [canonical_bytes(document) for document in documents]
+            assert log._writer is not None
+            columns = [list(column) for column in zip(*map(index_row, documents), strict=True)]
             began = time.perf_counter()
-            log.append_many([(one, None) for one in events])
-            ours.append(time.perf_counter() - began)
-            rows = [(number, _body(one)) for number, one in enumerate(events, len(plain) * BATCH)]
-            began = time.perf_counter()
-            with connection.transaction():
-                cursor.executemany("INSERT INTO plain VALUES (%s, %s)", rows)
-            plain.append(time.perf_counter() - began)
-    return BATCH / statistics.median(ours), BATCH / statistics.median(plain)
+            log._writer.submit([append_entry(*one) for one in zip(documents, bodies, strict=True)])
+            logged = time.perf_counter()
+            with plain.transaction():
+                cursor.executemany("INSERT INTO plain VALUES (%s, %s)", list(zip(numbers, bodies, strict=True)))
+            inserted = time.perf_counter()
+            with same.transaction():
+                same.execute(INSERT_ENTRY, (numbers, bodies))
+                same.execute(INSERT_INDEX, (numbers, [bytes(32)] * BATCH, *columns))
+            taken.append([logged - began, inserted - logged, time.perf_counter() - inserted])
+    return [statistics.median(column) for column in zip(*taken, strict=True)]
 
 
-def _body(one: Event | None = None) -> bytes:
-    return canonical_bytes(event_document(one or event()))
+def _body() -> bytes:
+    return canonical_bytes(event_document(event()))
 
 
 def _new(server: Server) -> str:
@@ -150,6 +166,7 @@ def main() -> None:
         child(kind, url, signed, int(threads), float(seconds))
         return
     results: dict[str, list[tuple[float, float]]] = {}
+    of_batches: list[list[float]] = []
     with running() as server, tempfile.TemporaryDirectory() as folder:
         for number in range(options.repeats):
             signed = str(Path(folder) / f"{number}.db")
@@ -158,13 +175,15 @@ def main() -> None:
                 results.setdefault(name, []).append(measured)
             peer = measure("alone", _new(server), signed, (24, 1), options.seconds)
             results.setdefault("24 processes, a lock and a commit each, unsigned", []).append(peer)
-            results.setdefault("batches of 1,000, and plain inserts", []).append(
-                batches(_new(server), signed, options.seconds)
-            )
+            of_batches.append(batches(_new(server), server.new_database(), signed, options.seconds))
     for name, runs in results.items():
         first, second = (round(statistics.median(column), 1) for column in zip(*runs, strict=True))
-        unit = "plain_per_s" if "plain" in name else "median_ms"
-        print(json.dumps({"what": name, "per_s": first, unit: second}))
+        print(json.dumps({"what": name, "per_s": first, "median_ms": second}))
+    ours, *others = [statistics.median(column) for column in zip(*of_batches, strict=True)]
+    print(json.dumps({"what": "batches of 1,000", "per_s": round(BATCH / ours, 1)}))
+    for name, theirs in zip(("bodies only", "the same rows and indices"), others, strict=True):
+        rate, share = round(BATCH / theirs, 1), round(theirs / ours, 2)
+        print(json.dumps({"what": f"plain inserts: {name}", "per_s": rate, "the log takes": share}))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from countermark.audit.tree import EMPTY_ROOT
 from countermark.errors import AuditError, AuditStoreDamaged, NotFound
 
 IDLE_READERS: Final = 4
+INSERT_ENTRY: Final = "INSERT INTO entry SELECT * FROM unnest(%b::bigint[], %b::bytea[])"
 _NOT_FLUSHED = ("off", "local", "remote_write")
 
 
@@ -201,7 +202,7 @@ class SequencerStore:
         """Store entries and their index rows."""
         numbers = [one.index for one in entries]
         self._execute(
-            "INSERT INTO entry SELECT * FROM unnest(%b::bigint[], %b::bytea[])",
+            INSERT_ENTRY,
             (numbers, [one.body for one in entries]),
         )
         columns = zip(*((one.leaf, *one.row) for one in entries), strict=True)
