@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from countermark.audit import AuditLog
 from countermark.audit.warrant import Warrant
 from countermark.cli.main import run
 from countermark.compose import Home
@@ -141,6 +142,22 @@ def test_a_checkpoint_of_another_history_is_not_continued(log: Log, tmp_path: Pa
     held.write_text(held.read_text().replace("\n6\n", "\n5\n"))
     assert log("export", "-o", tmp_path / "bundle", "--since", held)[0] == 1
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_no_sign_of_an_altered_log(log: Log, tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("buy milk\n")
+    for command in (["verify"], ["export", "-o", tmp_path / "bundle"]):
+        code, _, complaint = log(*command, "--since", tmp_path / "note")
+        assert (code, "is not a checkpoint" in complaint) == (2, True)
+
+
+def test_a_log_that_a_program_began_is_carried_on_by_the_commands(log: Log, home: Home) -> None:
+    for path in (home.audit_db, home.folder / "signed.db"):
+        path.unlink()
+    with AuditLog.open(home.audit_db) as begun:
+        begun.append(Warrant("asked").event(EventType.REFUSED, tenant="acme", event_id=f"{9:032x}"))
+    assert log("hold", "add", "--subject", "alice@example.org", "--reason", "court")[0] == 0
+    assert log("verify")[1]["intact"]
 
 
 def test_a_dropped_index_is_worked_around_and_rebuilt(log: Log, home: Home) -> None:

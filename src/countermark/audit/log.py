@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from countermark.audit.canonical import canonical_bytes, event_document
@@ -23,7 +22,7 @@ from countermark.errors import (
     MissingExtra,
     SettingsInvalid,
 )
-from countermark.keys import KeyRing
+from countermark.keys import KeyRing, Purpose
 from countermark.model import Event
 
 
@@ -36,9 +35,9 @@ class Appended:
     event: Event
 
 
-def default_origin(public_key: bytes) -> str:
+def default_origin(ring: KeyRing) -> str:
     """The origin of a log that nobody named: unique to its key, under the special-use domain of RFC 6762."""
-    return f"countermark.local/{sha256(public_key).hexdigest()[:16]}"
+    return f"countermark.local/{ring.key_id(Purpose.AUDIT_LOG)}"
 
 
 def is_postgres(path_or_url: str | Path) -> bool:
@@ -271,8 +270,7 @@ def _from_key_ring(path_or_url: str | Path) -> tuple[NoteSigner, list[bytes]]:
         )
     ring = KeyRing.open(store_path(path_or_url).parent / "keys")
     ring.ensure()
-    key = ring.ed25519("audit-log")
-    return NoteSigner(default_origin(key.public_key().public_bytes_raw()), key), ring.secrets("master")
+    return NoteSigner(default_origin(ring), ring.ed25519(Purpose.AUDIT_LOG)), ring.secrets(Purpose.MASTER)
 
 
 def _backend(path_or_url: str | Path, signed: Path | str | None) -> Backend:

@@ -12,15 +12,29 @@ takes steps 2 and 3. A store *behind* the record was rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from countermark.audit.checkpoint import open_checkpoint, sign_checkpoint
 from countermark.audit.commit import MAX_BATCH, AppendEntry, BeginAttempt, Submission, already_recorded
-from countermark.audit.note import NoteSigner
+from countermark.audit.note import NoteSigner, format_vkey
 from countermark.audit.stores.interface import Head, NewEntry, SignedHead, SignedRecord, WriterStore
 from countermark.audit.tiles import TILE_WIDTH, TileBuilder, subtree_oracle
 from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash
 from countermark.errors import AuditRollback, AuditStoreDamaged, KeyUnavailable, ProofInvalid
+
+
+def not_its_key(meta: Mapping[str, str], signer: NoteSigner) -> KeyUnavailable:
+    """The refusal to write to a log, of that ``meta``, with a key or under a name that are not its own."""
+    origin = meta.get("origin")
+    if origin != signer.name and meta.get("verifier_key") == format_vkey(str(origin), signer.verifier.public_key):
+        return KeyUnavailable(
+            f"The key is right, but this log is called '{origin}', not '{signer.name}'.",
+            remedy="Give the name too: the setting log.origin, or the name of the NoteSigner.",
+        )
+    return KeyUnavailable(
+        f"The log '{origin}' is signed with another key than the one given for '{signer.name}'.",
+        remedy="Give the key that this log was made with, or start a new log in another place.",
+    )
 
 
 class Sequencer:
@@ -138,11 +152,7 @@ class Sequencer:
     def _check_key(self) -> None:
         meta = self._store.writer.meta()
         if meta.get("verifier_key") != self._signer.verifier_key:
-            raise KeyUnavailable(
-                f"The log '{meta.get('origin')}' is signed with another key than the one given for"
-                f" '{self._signer.name}'.",
-                remedy="Give the key that this log was made with, or start a new log in another folder.",
-            )
+            raise not_its_key(meta, self._signer)
 
     def _check_head(self, head: Head) -> int:
         """The size of the published checkpoint, after comparing head, entries, tiles and checkpoint."""

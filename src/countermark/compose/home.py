@@ -7,7 +7,7 @@ import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from countermark.audit import AuditLog, NoteSigner
+from countermark.audit import AuditLog, NoteSigner, default_origin
 from countermark.credentials import Anchors, DevelopmentPki, SigningIdentity, load_identity
 from countermark.errors import KeyUnavailable, NotFound, OutputUnwritable
 from countermark.keys import KeyRing, Purpose
@@ -65,7 +65,7 @@ class Home:
         """The log's name: set, or derived from its key so that no two installations share one."""
         if self.settings.log.origin:
             return self.settings.log.origin
-        return f"countermark.local/{self.keys.key_id(Purpose.AUDIT_LOG)}"
+        return default_origin(self.keys)
 
     def make(self) -> None:
         """Make the folder and every key that is missing.

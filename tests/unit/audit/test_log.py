@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from countermark.audit import AuditLog, TlogProof, open_checkpoint, verify_receipt
+from countermark.audit import AuditLog, NoteSigner, TlogProof, open_checkpoint, verify_receipt
 from countermark.audit.log import store_path
 from countermark.audit.tree import verify_consistency, verify_inclusion
 from countermark.errors import (
@@ -335,6 +336,13 @@ def test_a_log_is_not_carried_on_with_another_key(kit: ModuleType, tmp_path: Pat
         log.append(kit.make_event(0))
     with pytest.raises(KeyUnavailable, match="another key"):
         AuditLog.open(tmp_path / "audit.db", signer=kit.signer("somebody else"))
+
+
+def test_the_right_key_under_another_name_is_told_from_another_key(kit: ModuleType, tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    AuditLog.open(tmp_path / "audit.db", signer=NoteSigner("one.example/log", key)).close()
+    with pytest.raises(KeyUnavailable, match=r"called 'one\.example/log', not 'other\.example/log'"):
+        AuditLog.open(tmp_path / "audit.db", signer=NoteSigner("other.example/log", key))
 
 
 def test_a_second_writer_is_refused_and_a_reader_is_not(log: AuditLog, kit: ModuleType, tmp_path: Path) -> None:

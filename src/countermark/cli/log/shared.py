@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from countermark.cli.output import load
-from countermark.errors import NotFound, UsageError
+from countermark.errors import NotFound, ProofInvalid, UsageError
 
 if TYPE_CHECKING:
     from countermark.audit import AuditLog
@@ -115,10 +115,17 @@ def read_checkpoint(path: Path) -> str:
         raise NotFound(f"There is no checkpoint file {path}.")
     if path.stat().st_size > MAX_CHECKPOINT_BYTES:
         raise UsageError(f"{path} is too large to be a checkpoint.", remedy="Give the file that log checkpoint wrote.")
+    from countermark.audit.checkpoint import peek_checkpoint
+
+    remedy = "Give the file that log checkpoint wrote."
     try:
-        return path.read_text("utf-8")
+        text = path.read_text("utf-8")
+        peek_checkpoint(text)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not a checkpoint: not UTF-8.", remedy="Give what log checkpoint wrote.") from error
+        raise UsageError(f"{path} is not a checkpoint: not UTF-8.", remedy=remedy) from error
+    except ProofInvalid as error:
+        raise UsageError(f"{path} is not a checkpoint: {error.message}", remedy=remedy) from error
+    return text
 
 
 def cosigned_checkpoint(place: Home) -> str:

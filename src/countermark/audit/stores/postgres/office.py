@@ -13,13 +13,13 @@ import orjson
 from countermark.audit.canonical import canonical_bytes
 from countermark.audit.commit import MAX_BATCH, AppendEntry, append_entry
 from countermark.audit.note import NoteSigner
-from countermark.audit.sequencer import Sequencer
+from countermark.audit.sequencer import Sequencer, not_its_key
 from countermark.audit.stores.interface import SignedRecord
 from countermark.audit.stores.postgres.connect import connect, reported, store_name
 from countermark.audit.stores.postgres.inbox import unpack_sealed
 from countermark.audit.stores.postgres.reader import PostgresReader
 from countermark.audit.stores.postgres.store import SequencerStore, make_durable
-from countermark.errors import AuditRollback, EventInvalid, KeyUnavailable
+from countermark.errors import AuditRollback, EventInvalid
 
 STANDBY_S: Final = 0.25
 """How often those who stand by try for the office."""
@@ -107,11 +107,7 @@ class Office:
         if not meta:
             return False
         if meta.get("verifier_key") != self._signer.verifier_key:
-            raise KeyUnavailable(
-                f"The log '{meta.get('origin')}' is signed with another key than the one given for"
-                f" '{self._signer.name}'.",
-                remedy="Give the key that this log was made with, or start a new log in another database.",
-            )
+            raise not_its_key(meta, self._signer)
         head = reader.head()
         if record and record.size > head.size:
             raise AuditRollback(f"The audit store holds {head.size} entries, but {record.size} were signed.")
