@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from numpy.typing import NDArray
 from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, Given, photograph
 
@@ -210,6 +211,17 @@ def test_a_held_image_is_kept_for_the_reviewer_but_not_released(cm: Countermark,
     kept = decode(cm.parts.objects.get(event.params["held_object"]))
     assert np.array_equal(kept.pixels, photo)
     assert event.output is None
+
+
+def test_the_id_under_which_an_application_follows_a_request_leads_to_its_event(
+    cm: Countermark, photo: NDArray[np.uint8]
+) -> None:
+    with structlog.contextvars.bound_contextvars(trace_id="request-7"):
+        generate(cm, photo, prompt=UNSAFE_PROMPT)
+    generate(cm, photo, prompt=UNSAFE_PROMPT)
+    with structlog.contextvars.bound_contextvars(trace_id="not\nan id"):
+        generate(cm, photo, prompt=UNSAFE_PROMPT)
+    assert [cm.log.event(index).trace_id for index in range(cm.log.size)][-3:] == ["request-7", "", ""]
 
 
 def test_each_image_of_a_batch_is_an_attempt_of_its_own(cm: Countermark) -> None:

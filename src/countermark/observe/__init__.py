@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from countermark.observe.logging import configure, get_logger, redact
+from countermark.observe.logging import configure, current_trace_id, get_logger, redact
 
-__all__ = ["configure", "get_logger", "redact"]
+__all__ = ["configure", "current_trace_id", "get_logger", "redact"]

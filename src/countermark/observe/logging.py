@@ -56,6 +56,9 @@ class _Stderr:
         sys.stderr.flush()
 
 
+_TRACE_ID_LENGTH: Final = 128
+
+
 def configure(*, level: str = "warning", style: Literal["console", "json"] = "console") -> None:
     """Send the program's log to stderr.
 
@@ -95,3 +98,15 @@ def get_logger(name: str) -> Any:
     if not structlog.is_configured():
         configure()
     return structlog.get_logger().bind(room=name)
+
+
+def current_trace_id() -> str:
+    """The id under which an application follows what it is doing now; empty where it follows nothing.
+
+    An application binds it with ``structlog.contextvars.bind_contextvars(trace_id=...)``. It then stands in every line
+    of the log and in the events recorded meanwhile, so that one leads to the other. At most 128 printable ASCII
+    characters, as it ends up in a record that nobody can change; anything else counts as none.
+    """
+    value = structlog.contextvars.get_contextvars().get("trace_id", "")
+    fits = isinstance(value, str) and len(value) <= _TRACE_ID_LENGTH and value.isascii() and value.isprintable()
+    return value if fits else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from countermark.model import Decision, Event, EventType, Finding, ModelRef, Stage
+from countermark.observe import current_trace_id
 from countermark.pipeline.context import Parts
 from countermark.pipeline.records import blank_event, checks, new_id, now, policy_ref
 from countermark.pipeline.timing import Timer
@@ -41,6 +42,7 @@ class Attempt:
         blank = blank_event(event_type, attempt=self.id, tenant=self.tenant, source=self.parts.source)
         return blank.model_copy(
             update={
+                "trace_id": current_trace_id(),
                 "actor": self.parts.pseudonym(self.actor),
                 "model": self.model,
                 "params": self.params,
