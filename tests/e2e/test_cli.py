@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, photograph
 
+from countermark.audit.proof import TlogProof
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
 from countermark.cli.main import run
 
@@ -150,6 +151,10 @@ def test_the_log_can_be_read_proved_and_verified(
     assert run(["log", "proof", "0", "-o", str(receipt)]) == 0
     assert run(["verify", str(marked), "--bundle", str(receipt)]) == 0
     assert run(["log", "verify", "--checkpoint", str(checkpoint)]) == 0
+    bare = tmp_path / "entry.tlog-proof"
+    assert run(["log", "proof", "0", "--format", "tlog-proof", "-o", str(bare)]) == 0
+    made = json.loads(receipt.read_text())
+    assert TlogProof.parse(bare.read_text()).verify(made["entry"].encode(), made["log_key"]).size == 1
     capsys.readouterr()
     with sqlite3.connect(Path(os.environ["COUNTERMARK_HOME"]) / "audit.db") as db:
         (body,) = db.execute("SELECT body FROM entry WHERE seq = 0").fetchone()

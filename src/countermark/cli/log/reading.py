@@ -90,21 +90,34 @@ def show(*, entry: str, reveal: bool, reason: str | None, actor: str | None, as_
 @click.argument("entry")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: stdout).")
 @click.option("--witnessed", is_flag=True, help="Under the newest checkpoint that witnesses cosigned.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("receipt", "tlog-proof")),
+    default="receipt",
+    show_default=True,
+    help="With the entry, as JSON; or the proof alone, as C2SP's tools read it.",
+)
 @common
-def proof(*, entry: str, output: Path | None, witnessed: bool, as_json: bool, home: Path | None) -> int:
+def proof(*, entry: str, output: Path | None, witnessed: bool, form: str, as_json: bool, home: Path | None) -> int:
     """Write the receipt of ENTRY: event, inclusion proof and signed checkpoint, checkable offline."""
     from countermark.imaging import write_new
 
     place = home_of(home)
     with opened(place) as log:
         receipt = log.receipt(locate(log, entry), under=cosigned_checkpoint(place) if witnessed else None)
-    document = receipt.model_dump(mode="json", by_alias=True)
+    text = receipt.proof if form == "tlog-proof" else receipt.model_dump_json(by_alias=True, indent=2) + "\n"
     if output is None:
-        print_json(document)
+        if as_json and form == "tlog-proof":
+            print_json({"proof": text})
+        else:
+            click.echo(text, nl=False)
         return 0
-    write_new(output, receipt.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
+    write_new(output, text.encode())
     if as_json:
         print_json({"file": str(output)})
+    elif form == "tlog-proof":
+        console().print(f"[green]✓[/] wrote {output}, a proof by c2sp.org/tlog-proof of the entry's bytes")
     else:
         console().print(f"[green]✓[/] wrote {output}; check it with: python audit/verify_log.py {output}")
     return 0
