@@ -212,6 +212,47 @@ def save_safety_checker(folder: Path, *, thresholds: float = 0.0) -> Any:
     return checker
 
 
+_SEEN = ("a", "dog", "cat", "red", "boat", "on", "the", "sea", "of", "with", "page", "printed", "text", "map", "forest")
+
+
+def save_pair_model(folder: Path, *, siglip: bool = False) -> Any:
+    """A CLIP or a SigLIP of one layer and random weights, with tokenizer and image processor."""
+    from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
+
+    torch.manual_seed(7)
+    words = ["<begin>", "<end>", *_SEEN]
+    tokenizer = word_tokenizer(words, [], bos_token="<begin>", eos_token="<end>", model_max_length=16)
+    ends = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("<begin>", "<end>")]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<begin> $A <end>", special_tokens=ends)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    text = {**shape, "vocab_size": len(tokenizer), "max_position_embeddings": 16, "eos_token_id": ends[1][1]}
+    text |= {"bos_token_id": ends[0][1], "pad_token_id": tokenizer.pad_token_id}
+    vision = {**shape, "image_size": 32, "patch_size": 8}
+    if siglip:
+        config: Any = SiglipConfig(text_config={**text, "projection_size": 16}, vision_config=vision)
+        model: Any = SiglipModel(config).eval()
+    else:
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).eval()
+    for parameter in model.parameters():  # as initialised, all pictures look nearly alike
+        parameter.data = torch.randn_like(parameter) * 0.5
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    settings = {
+        "image_processor_type": "SiglipImageProcessor" if siglip else "CLIPImageProcessor",
+        "size": {"height": 32, "width": 32} if siglip else {"shortest_edge": 32},
+        "crop_size": {"height": 32, "width": 32},
+        "do_resize": True,
+        "do_center_crop": not siglip,
+        "do_rescale": True,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "resample": 3,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return model
+
+
 def save_image_judge(folder: Path) -> Any:
     """A ShieldGemma 2 of one layer and random weights, with the processor that its authors publish it with."""
     from transformers import ShieldGemma2Config, ShieldGemma2ForImageClassification, ShieldGemma2Processor

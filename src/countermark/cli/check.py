@@ -38,18 +38,20 @@ def command(
 ) -> int:
     """Assess a prompt, an image, a file of prompts or a folder of images; nothing is generated or recorded.
 
-    One prompt or image: exit code 0 allowed, 20 blocked, 21 to be reviewed or redacted. A file or folder: 0 once all
-    are assessed, whatever the outcome; 2 if some could not be read or are no prompts or images. Each of these gets an
-    error line of its own and the run goes on. With --json each line names its file, and the line in a file of prompts.
+    One prompt, one image, or an image with the prompt it was made from: exit code 0 allowed, 20 blocked, 21 to be
+    reviewed or redacted. A file or folder: 0 once all are assessed, whatever the outcome; 2 if some could not be read
+    or are no prompts or images. Each of these gets an error line of its own and the run goes on. With --json each line
+    names its file, and the line in a file of prompts.
     """
-    if sum(given is not None for given in (prompt, image, prompts, images)) != 1:
-        raise click.UsageError("Give exactly one of --prompt, --image, --prompts and --images.")
+    one = prompt is not None or image is not None
+    if one + (prompts is not None) + (images is not None) != 1:
+        raise click.UsageError("Give --prompt, --image or both, or one of --prompts and --images.")
     from countermark.compose import check, default_image_safety, default_prompt_safety
     from countermark.policy import load_policy
 
     loaded = load(home=home, policy=policy)
     rules = load_policy(loaded.settings.policy)
-    if prompt is not None or image is not None:
+    if one:
         findings, decision = check(rules, prompt=prompt, image=image, settings=loaded.settings)
         if as_json:
             print_json(check_dict(findings, decision))

@@ -13,8 +13,8 @@ import numpy as np
 from countermark import imaging
 from countermark.model import Decision, Finding, Stage
 from countermark.pipeline import check_prompt
-from countermark.policy import Policy, decide
-from countermark.safety.known_files import look_at
+from countermark.policy import Policy, decide, name_mismatch
+from countermark.safety.known import Known, look_at
 from countermark.settings import PromptSafetySettings
 
 if TYPE_CHECKING:
@@ -81,25 +81,32 @@ def check(
     image_safety: ImageClassifier | None = None,
     settings: Settings | None = None,
 ) -> tuple[tuple[Finding, ...], Decision]:
-    """Assess a prompt or an image and let policy decide; nothing is generated or recorded.
+    """Assess a prompt, an image or both, and let policy decide; nothing is generated or recorded.
+
+    Of both, the stricter decision counts, and whoever compares images with prompts is asked too.
 
     Args:
         policy: decides.
-        prompt: what to assess; either this or an image.
+        prompt: what to assess, or what the image was made from.
         image: what to assess; see :func:`to_raster`.
         prompt_safety: looks at the prompt; that of ``settings`` unless given.
         image_safety: looks at the image; that of ``settings`` unless given.
         settings: whose second opinions are heard; none are unless given.
     """
-    if (prompt is None) == (image is None):
-        raise TypeError("give either a prompt or an image")
+    if prompt is None and image is None:
+        raise TypeError("give a prompt, an image or both")
+    findings: tuple[Finding, ...] = ()
+    decisions = []
     if prompt is not None:
         check_prompt(prompt)
         findings = (prompt_safety or default_prompt_safety(settings)).assess(prompt)
-        return findings, decide(policy, findings, Stage.PROMPT)
-    raster = to_raster(image)
-    findings = look_at(image_safety or default_image_safety(settings), raster.pixels, raster.sha256)
-    return findings, decide(policy, findings, Stage.IMAGE)
+        decisions.append(decide(policy, findings, Stage.PROMPT))
+    if image is not None:
+        raster = to_raster(image)
+        known = Known(raster.sha256, prompt or "")
+        findings += look_at(image_safety or default_image_safety(settings), raster.pixels, known)
+        decisions.append(name_mismatch(decide(policy, findings, Stage.IMAGE), findings))
+    return findings, max(decisions, key=lambda decision: decision.outcome.rank)
 
 
 def to_raster(image: Any) -> imaging.Raster:

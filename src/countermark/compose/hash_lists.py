@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.fingerprint import Fingerprint, FingerprintIndex, pdq
-from countermark.safety.hash_list import HashListClassifier, LookAlikes, WithHashLists
+from countermark.safety.combine import Another, CombinedImageClassifier
+from countermark.safety.hash_list import HashListClassifier, LookAlikes
 from countermark.safety.hash_store import HashListStore
 
 if TYPE_CHECKING:
@@ -71,4 +72,4 @@ def hash_list_classifier(home: Path) -> HashListClassifier:
 
 def with_hash_lists(first: ImageClassifier, home: Path) -> ImageClassifier:
     """An image classifier with the installation's hash lists beside it."""
-    return WithHashLists(first, hash_list_classifier(home))
+    return CombinedImageClassifier(first, [Another(hash_list_classifier(home))])

@@ -199,7 +199,7 @@ class Countermark:
         return self.pipeline.generate(request, _Core(lambda: generator, request, None))
 
     def check(self, *, prompt: str | None = None, image: Any = None) -> tuple[tuple[Finding, ...], Decision]:
-        """Findings and decision for a prompt or an image; nothing is generated or recorded."""
+        """Findings and decision for a prompt, an image or both; nothing is generated or recorded."""
         return check(
             self.policy,
             prompt=prompt,

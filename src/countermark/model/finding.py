@@ -27,6 +27,7 @@ class Category(StrEnum):
     INTELLECTUAL_PROPERTY = "intellectual_property"
     TEXT_IN_IMAGE = "text_in_image"
     HASH_MATCH = "hash_match"
+    PROMPT_MISMATCH = "prompt_mismatch"
 
 
 class Stage(StrEnum):

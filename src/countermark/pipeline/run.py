@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,8 +33,8 @@ from countermark.pipeline.early import EarlyLook, RunStopped
 from countermark.pipeline.opening import close_interrupted, record_policy_change
 from countermark.pipeline.redact import held, redact
 from countermark.pipeline.strike import strike
-from countermark.policy import decide, decide_failure
-from countermark.safety.known_files import look_at
+from countermark.policy import decide, decide_failure, name_mismatch
+from countermark.safety.known import Known, look_at
 
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
 T = TypeVar("T")
@@ -167,11 +168,14 @@ class Pipeline:
         return list(images)
 
     def _finish(self, attempt: Attempt, raster: Raster, ingredients: tuple[Ingredient, ...] = ()) -> Result:
-        safety = self.parts.image_safety
-        decision = self._assess(attempt, Stage.IMAGE, lambda: look_at(safety, raster.pixels, raster.sha256))
+        known = Known(raster.sha256, attempt.protected.get("prompt", ""))
+        look = partial(look_at, self.parts.image_safety)
+        decision = self._assess(attempt, Stage.IMAGE, lambda: look(raster.pixels, known))
         if decision.outcome is Outcome.REDACT:
+            # Redacted pixels are those of no file any more.
+            again = partial(look, known=replace(known, sha256=""))
             judge = partial(self._assess, attempt, Stage.IMAGE)
-            raster, decision = redact(attempt, raster, decision, look=safety.assess, judge=judge)
+            raster, decision = redact(attempt, raster, decision, look=again, judge=judge)
         if decision.outcome not in (Outcome.ALLOW, Outcome.REDACT):
             return self._stop(attempt, decision, raster)
         event = attempt.event(EventType.RELEASED, decision)
@@ -210,6 +214,7 @@ class Pipeline:
         """Record a refusal or a held attempt. A held image is kept for the reviewer, unmarked and unreleased."""
         if decision.outcome is Outcome.REDACT:
             decision = held(decision, "There is nothing here that could be redacted.")
+        decision = name_mismatch(decision, attempt.findings)
         outcome = STRICTER[decision.outcome]
         if outcome == "held" and raster is not None:
             attempt.params["held_object"] = self.parts.objects.put("held", encode(raster, "image/png"))

@@ -58,6 +58,29 @@ def decide_failure(policy: Policy, stage: Stage, reason: str) -> Decision:
     return _decision(policy, [_Hit(policy.defaults.on_error, f"on_error.{stage}", reason)], stage)
 
 
+def name_mismatch(decision: Decision, findings: Iterable[Finding]) -> Decision:
+    """Where an image is stopped for what its prompt was found not to ask for, have the reasons say so.
+
+    It tells whoever reads the refusal that the generator went astray, or that the prompt hid what it was after; the
+    outcome is the same either way.
+
+    Args:
+        decision: any; one that stops no image, or on nothing that was seen there, comes back as it is.
+        findings: of both stages.
+    """
+    category = decision.category
+    if decision.stage is not Stage.IMAGE or category is None:
+        return decision
+    told = [finding for finding in findings if finding.category is category]
+    seen = any(finding.stage is Stage.IMAGE and finding.severity for finding in told)
+    asked = [finding for finding in told if finding.stage is Stage.PROMPT]
+    scores = [finding.score for finding in asked if finding.score is not None]
+    if not seen or not asked or len(scores) < len(asked) or any(finding.severity for finding in asked):
+        return decision
+    said = f"The image does not match its prompt, which was found harmless of {category} (score {max(scores):.2f})."
+    return decision.model_copy(update={"reasons": (*decision.reasons, said)})
+
+
 def _hits(policy: Policy, findings: Iterable[Finding], stage: Stage) -> list[_Hit]:
     by_category: dict[Category, list[Finding]] = {}
     for finding in findings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from countermark.safety.entities import EntityPrompts
-    from countermark.safety.hash_list import HashListClassifier, WithHashLists
+    from countermark.safety.hash_list import HashListClassifier
     from countermark.safety.hash_store import HashListStore
     from countermark.safety.image_ensemble import ImageEnsemble
     from countermark.safety.image_models import NsfwJsMid, OpenNsfw, OwenSafety
@@ -44,7 +44,6 @@ __all__ = [
     "PromptModel",
     "TermLists",
     "TextInImage",
-    "WithHashLists",
     "risk",
 ]
 
@@ -67,7 +66,6 @@ _HOMES = {
     "PromptModel": "prompt_model",
     "TermLists": "terms",
     "TextInImage": "text_in_image",
-    "WithHashLists": "hash_list",
     "risk": "interface",
 }
 

@@ -22,6 +22,7 @@ from countermark.safety.interface import (
     PromptClassifier,
     not_assessed,
 )
+from countermark.safety.known import NOTHING, Known, look_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,9 +116,14 @@ class CombinedImageClassifier(_Combined[ImageClassifier]):
 
     def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
         """At least one finding for each category of the image stage, from RGB uint8 H×W×3."""
-        panel = _Panel(Stage.IMAGE, self._first.assess(pixels), self._first.categories, self._uncertain)
+        return self.assess_known(pixels, NOTHING)
+
+    def assess_known(self, pixels: NDArray[np.uint8], known: Known) -> tuple[Finding, ...]:
+        """As :meth:`assess`; whoever can use what is known of the pixels is told it."""
+        first = look_at(self._first, pixels, known)
+        panel = _Panel(Stage.IMAGE, first, self._first.categories, self._uncertain)
         for other in self._others:
-            panel.hear(other, lambda other=other: other.classifier.assess(pixels))  # type: ignore[misc]
+            panel.hear(other, lambda other=other: look_at(other.classifier, pixels, known))  # type: ignore[misc]
         return panel.findings(IMAGE_CATEGORIES)
 
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from countermark.errors import CountermarkError
 from countermark.model import Category, DetectorRef, Finding, Stage
-from countermark.safety.combine import Another, CombinedImageClassifier
 from countermark.safety.hash_store import HashList, HashListStore
-from countermark.safety.interface import ImageClassifier, assessed, not_assessed
+from countermark.safety.interface import assessed, not_assessed
+from countermark.safety.known import Known
 
 if TYPE_CHECKING:
     from countermark.safety.hash_store import Hashes
@@ -91,6 +91,10 @@ class HashListClassifier:
     def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
         """Findings on pixels whose file, if they ever had one, is not known."""
         return self.assess_file(pixels, "")
+
+    def assess_known(self, pixels: NDArray[np.uint8], known: Known) -> tuple[Finding, ...]:
+        """As :meth:`assess_file`, for whoever knows the file among other things."""
+        return self.assess_file(pixels, known.sha256)
 
     def assess_file(self, pixels: NDArray[np.uint8], sha256: str) -> tuple[Finding, ...]:
         """One finding for each list that has the picture or cannot be read, or one that says that none has it.
@@ -177,59 +181,6 @@ class HashListClassifier:
     @staticmethod
     def _silent(reason: str, detector: DetectorRef) -> Finding:
         return not_assessed(Stage.IMAGE, Category.HASH_MATCH, detector, reason)
-
-
-class WithHashLists:
-    """Any image classifier, and the hash lists beside it: a :class:`~countermark.safety.known_files.FileClassifier`.
-
-    Args:
-        first: looks at pixels alone.
-        lists: looks pixels and files up.
-    """
-
-    def __init__(self, first: ImageClassifier, lists: HashListClassifier) -> None:
-        self._first = first
-        self._lists = lists
-
-    @property
-    def detector(self) -> DetectorRef:
-        """Both; the digest covers that of each."""
-        return self._combined("").detector
-
-    @property
-    def categories(self) -> frozenset[Category]:
-        """What either answers for."""
-        return self._first.categories | self._lists.categories
-
-    def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
-        """What both say of pixels."""
-        return self.assess_file(pixels, "")
-
-    def assess_file(self, pixels: NDArray[np.uint8], sha256: str) -> tuple[Finding, ...]:
-        """What both say of pixels that came from the file with this SHA-256."""
-        return self._combined(sha256).assess(pixels)
-
-    def _combined(self, sha256: str) -> CombinedImageClassifier:
-        return CombinedImageClassifier(self._first, [Another(_OfFile(self._lists, sha256))])
-
-
-class _OfFile:
-    """The hash lists, asked about one file."""
-
-    def __init__(self, lists: HashListClassifier, sha256: str) -> None:
-        self._lists = lists
-        self._sha256 = sha256
-
-    @property
-    def detector(self) -> DetectorRef:
-        return self._lists.detector
-
-    @property
-    def categories(self) -> frozenset[Category]:
-        return self._lists.categories
-
-    def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
-        return self._lists.assess_file(pixels, self._sha256)
 
 
 class _Digests:

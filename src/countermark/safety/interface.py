@@ -34,7 +34,12 @@ PROMPT_CATEGORIES: tuple[Category, ...] = (
 )
 """What a prompt can be looked at for."""
 
-IMAGE_CATEGORIES: tuple[Category, ...] = (*PROMPT_CATEGORIES, Category.TEXT_IN_IMAGE, Category.HASH_MATCH)
+IMAGE_CATEGORIES: tuple[Category, ...] = (
+    *PROMPT_CATEGORIES,
+    Category.TEXT_IN_IMAGE,
+    Category.HASH_MATCH,
+    Category.PROMPT_MISMATCH,
+)
 """What pixels can be looked at for."""
 
 LANGUAGE_NOT_READ: Final = "language_not_read"

@@ -6,7 +6,7 @@ import pytest
 
 from countermark.cli.show import decision_line
 from countermark.model import Category, Decision, DetectorRef, Outcome, Stage
-from countermark.policy import decide, decide_failure, load_policy
+from countermark.policy import decide, decide_failure, load_policy, name_mismatch
 from countermark.safety.interface import assessed, not_assessed
 
 POLICY = load_policy()
@@ -50,3 +50,37 @@ def test_a_stage_that_failed_is_named() -> None:
     assert decision.sentence == (
         "blocked: category any (the stage failed), severity not known (not assessed), stage image, rule on_error.image"
     )
+
+
+def found_in_the_image(prompt_score: float | None, prompt_severity: int = 0) -> Decision:
+    """The word on a sexual image whose prompt had this score for the same category."""
+    asked = (
+        not_assessed(Stage.PROMPT, Category.SEXUAL, DETECTOR, "no weights")
+        if prompt_score is None
+        else assessed(Stage.PROMPT, Category.SEXUAL, DETECTOR, prompt_score, prompt_severity)  # type: ignore[arg-type]
+    )
+    seen = [
+        assessed(Stage.IMAGE, Category.SEXUAL, DETECTOR, 0.9, 6),
+        assessed(Stage.IMAGE, Category.GRAPHIC, DETECTOR, 0.1, 0),
+    ]
+    return name_mismatch(decide(POLICY, seen, Stage.IMAGE), [asked, *seen])
+
+
+def test_an_image_that_its_prompt_did_not_ask_for_is_called_so() -> None:
+    decision = found_in_the_image(0.02)
+    assert (decision.outcome, decision.rule) == (Outcome.BLOCK, "sexual.image.block")
+    assert decision.reasons[-1] == (
+        "The image does not match its prompt, which was found harmless of sexual (score 0.02)."
+    )
+
+
+def test_no_mismatch_is_made_up() -> None:
+    plain = found_in_the_image(0.6, 2)  # the prompt asked for it
+    assert len(plain.reasons) == 1
+    assert found_in_the_image(None).reasons == plain.reasons, "nobody knows what the prompt asked for"
+    silent = [not_assessed(Stage.IMAGE, category, DETECTOR, "no weights") for category in POLICY.categories]
+    unseen = decide(POLICY, silent, Stage.IMAGE)
+    harmless = assessed(Stage.PROMPT, Category.SEXUAL, DETECTOR, 0.0, 0)
+    assert name_mismatch(unseen, [harmless, *silent]) == unseen, "nothing was seen in the image"
+    refused = decided(0.9, 6)
+    assert name_mismatch(refused, [harmless]) == refused, "there is no image yet"

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.conftest import photograph
 
-from countermark.compose.hash_lists import PdqSearch, hash_list_classifier
+from countermark.compose.hash_lists import PdqSearch, with_hash_lists
 from countermark.errors import HashListDamaged, HashListInvalid, NotFound
 from countermark.fingerprint import pdq
 from countermark.model import Category, FindingState
 from countermark.safety import ImageEnsemble
 from countermark.safety.hash_import import MAX_LINE, Batch, read_hashes
-from countermark.safety.hash_list import HashListClassifier, WithHashLists
+from countermark.safety.hash_list import HashListClassifier
 from countermark.safety.hash_store import MAX_LISTS, HashListStore
 from countermark.safety.interface import IMAGE_CATEGORIES
-from countermark.safety.known_files import look_at
+from countermark.safety.known import Known, look_at
 
 A, B, C = (f"{n:02x}" * 32 for n in (0xA1, 0xB2, 0xC3))
 
@@ -322,12 +322,12 @@ def test_what_the_look_up_cannot_read_is_not_assessed(store: HashListStore, clas
 def test_beside_the_ensemble_every_category_is_answered_once_more(
     tmp_path: Path, photo: NDArray[np.uint8], images: ImageEnsemble
 ) -> None:
-    both = WithHashLists(images, hash_list_classifier(tmp_path))
+    both = with_hash_lists(images, tmp_path)
     HashListStore(tmp_path / "hashes").add("ours", [Batch(sha256=bytearray.fromhex(A))])
-    found = look_at(both, photo, A)
+    found = look_at(both, photo, Known(A))
     assert {finding.category for finding in found} == set(IMAGE_CATEGORIES)
     (match,) = [finding for finding in found if finding.category is Category.HASH_MATCH]
     assert match.severity == 6
     (unknown,) = [f for f in look_at(both, photo) if f.category is Category.HASH_MATCH]
     assert unknown.state is FindingState.NOT_ASSESSED
-    assert look_at(images, photo, A) == images.assess(photo)
+    assert look_at(images, photo, Known(A)) == images.assess(photo)

@@ -50,6 +50,10 @@ def image_opinion(options: kinds.ImageOpinion) -> ImageOpinion:
             from countermark.safety.adapters.safety_checker import SafetyChecker
 
             return SafetyChecker(options)
+        case kinds.PromptAgreementOptions():
+            from countermark.safety.adapters.prompt_agreement import PromptAgreement
+
+            return PromptAgreement(options)
         case kinds.OpenAIOptions():
             from countermark.safety.adapters.openai import OpenAIImageModeration
 

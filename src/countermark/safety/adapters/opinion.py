@@ -171,13 +171,18 @@ class ImageOpinion(Opinion):
         """One finding for each of its categories, from RGB uint8 H×W×3; never raises."""
 
         def look() -> Answer:
-            _check(pixels)
+            check_pixels(pixels)
             return self._see(pixels)
 
         return self._findings(look)
 
 
-def _check(pixels: NDArray[np.uint8]) -> None:
+def check_pixels(pixels: NDArray[np.uint8]) -> None:
+    """Refuse what nobody could recognise anything in.
+
+    Raises:
+        CouldNotLook: not RGB uint8, H×W×3; a side below 32 pixels; or longer than 8 : 1.
+    """
     if pixels.dtype != "uint8" or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise CouldNotLook("needs RGB pixels of 8 bits")
     shorter, longer = sorted(pixels.shape[:2])

@@ -136,11 +136,26 @@ class SafetyCheckerOptions(LocalOptions):
     kind: Literal["stable-diffusion-safety-checker"]
 
 
+class PromptAgreementOptions(LocalOptions):
+    """Any CLIP or SigLIP model of transformers, asked whether an image shows what its prompt asks for.
+
+    ``review`` is the share of everyday captions that fit the image as well as its prompt from which it is a mismatch.
+    """
+
+    kind: Literal["prompt-agreement"]
+    review: float = Field(default=0.1, gt=0, lt=1)
+
+
 PromptOpinion = Annotated[
     TextClassificationOptions | LlamaGuardOptions | ShieldGemmaOptions | OpenAIOptions | AzureOptions,
     Field(discriminator="kind"),
 ]
 ImageOpinion = Annotated[
-    ImageClassificationOptions | ShieldGemma2Options | SafetyCheckerOptions | OpenAIOptions | AzureOptions,
+    ImageClassificationOptions
+    | ShieldGemma2Options
+    | SafetyCheckerOptions
+    | PromptAgreementOptions
+    | OpenAIOptions
+    | AzureOptions,
     Field(discriminator="kind"),
 ]
