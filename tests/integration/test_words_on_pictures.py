@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from tests.contract.moderation_services import KEY, like_openai, serving
 
 from countermark.compose import check, default_image_safety
 from countermark.errors import MissingExtra
@@ -53,6 +54,20 @@ def test_harmless_words_pass_and_without_the_reader_nothing_does(tmp_path: Path,
     _, unread = check(policy, image=image, settings=Settings(home=tmp_path))
     assert unread.outcome is Outcome.BLOCK
     assert unread.rule == "text_in_image.image.on_not_assessed"
+
+
+def test_words_on_a_picture_are_sent_to_no_service(
+    tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_MODERATION_KEY", KEY)
+    with serving(like_openai()) as (url, asked):
+        opinion = {"kind": "openai", "url": f"{url}/v1", "key": "env://TEST_MODERATION_KEY"}
+        safety = {"prompt": {"opinions": [opinion]}, "image": {"text": True}}
+        settings = Settings.model_validate({"home": tmp_path, "safety": safety})
+        _, decision = check(policy, image=slogan("fresh bread and coffee"), settings=settings)
+        assert (decision.outcome, asked.paths) == (Outcome.ALLOW, [])
+        check(load_policy(), prompt="fresh bread and coffee", settings=settings)
+        assert len(asked.paths) == 1, "a prompt is, for that is what was asked for"
 
 
 def test_asking_for_it_without_the_extra_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,9 +146,10 @@ def _show_pictures(pictures: PictureFigures) -> None:
     if pictures.skipped:
         screen.print(f"[yellow]![/] {pictures.skipped} files cannot be read.")
     detectors = list(pictures.labels[0].flagged_by)
-    table = _table("label", "pictures", "blocked / held", "unseen", *(f"{name} alone flags" for name in detectors))
+    table = _table("label", "pictures", "blocked", "held", "unseen", *(f"{name} alone flags" for name in detectors))
     for one in pictures.labels:
-        table.add_row(one.label, *_cells(one.outcomes), *(str(one.flagged_by[name]) for name in detectors))
+        shares = (str(one.outcomes.of), _percent(one.blocked), _percent(one.held), _unseen(one.outcomes))
+        table.add_row(one.label, *shares, *(str(one.flagged_by[name]) for name in detectors))
     screen.print(table)
     for name, latency in pictures.latency.items():
         screen.print(f"{name}: {_latency(latency)} a picture of 1024 × 1024")

@@ -14,6 +14,7 @@ from countermark import imaging
 from countermark.model import Decision, Finding, Stage
 from countermark.pipeline import check_prompt
 from countermark.policy import Policy, decide, name_mismatch
+from countermark.safety.adapters.options import ServiceOptions
 from countermark.safety.known import Known, look_at
 from countermark.settings import PromptSafetySettings
 
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
     from countermark.settings import Settings
 
 
-def default_prompt_safety(settings: Settings | None = None) -> PromptClassifier:
-    """The shipped prompt classifiers, and the second opinions that settings name."""
+def default_prompt_safety(settings: Settings | None = None, *, services: bool = True) -> PromptClassifier:
+    """The shipped prompt classifiers, and the second opinions that settings name.
+
+    Args:
+        settings: whose second opinions are heard; none are unless given.
+        services: whether those that send what they judge to somebody else are among them.
+    """
     from countermark.safety import PromptEnsemble
 
     shipped = PromptEnsemble()
@@ -43,7 +49,7 @@ def default_prompt_safety(settings: Settings | None = None) -> PromptClassifier:
     if chosen.opinions:
         from countermark.safety.adapters.build import prompt_opinions
 
-        others += prompt_opinions(chosen.opinions)
+        others += prompt_opinions(o for o in chosen.opinions if services or not isinstance(o, ServiceOptions))
     return CombinedPromptClassifier(shipped, others, uncertain=chosen.uncertain) if others else shipped
 
 
@@ -67,7 +73,8 @@ def default_image_safety(settings: Settings | None = None) -> ImageClassifier:
     if chosen.text:
         from countermark.safety.text_in_image import text_opinion
 
-        others.append(text_opinion(default_prompt_safety(settings)))
+        # Words in images stay here: one image may hold sixteen texts, and nobody asked for them to be sent anywhere.
+        others.append(text_opinion(default_prompt_safety(settings, services=False)))
     stage = CombinedImageClassifier(shipped, others, uncertain=chosen.uncertain) if others else shipped
     return with_hash_lists(stage, settings.home)
 

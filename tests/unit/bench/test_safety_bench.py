@@ -156,6 +156,9 @@ def test_pictures_are_counted_by_folder(house: House, tmp_path: Path) -> None:
     assert all(one.outcomes.blocked == 0 for one in found.labels)
     assert set(found.latency) == {STAGE, "yahoo"}
     assert found.labels[0].flagged_by == {"yahoo": 0}
+    blocked = found.labels[0].blocked
+    assert blocked is not None
+    assert (blocked.value, blocked.of, blocked.high) == (0, 2, pytest.approx(1 - 0.025**0.5))  # exact: 0 of 2
 
 
 def test_a_folder_without_labels_is_harmless_and_an_empty_one_is_refused(tmp_path: Path) -> None:

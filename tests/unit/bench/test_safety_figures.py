@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from countermark.bench.safety.figures import curve, rank, ratio, share, threshold_at
+from countermark.bench.safety.figures import curve, exact_share, rank, ratio, share, threshold_at
 
 SCORES = st.lists(st.integers(0, 6).map(lambda n: n / 6), min_size=1, max_size=30)
 
@@ -69,6 +69,22 @@ def test_shares_stay_uncertain_at_none_and_all() -> None:
     assert half.value == 0.5
     assert half.low == pytest.approx(1 - half.high)
     assert share(0, 0) is None
+
+
+def test_exact_intervals_are_those_of_the_binomial() -> None:
+    """The ends are where the count, or one more extreme, has a chance of 2.5 %."""
+    from scipy.stats import binom
+
+    for count, of in ((0, 50), (1, 254), (25, 50), (50, 50)):
+        found = exact_share(count, of)
+        assert found is not None
+        assert (found.value, found.of) == (count / of, of)
+        assert found.low <= found.value <= found.high
+        if count:
+            assert binom.sf(count - 1, of, found.low) == pytest.approx(0.025)
+        if count < of:
+            assert binom.cdf(count, of, found.high) == pytest.approx(0.025)
+    assert exact_share(0, 0) is None
 
 
 def test_ratios_are_of_the_same_rows() -> None:

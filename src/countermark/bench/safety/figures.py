@@ -90,6 +90,17 @@ def share(count: int, of: int) -> Estimate | None:
     return Estimate(value=value, low=max(0.0, middle - reach), high=min(1.0, middle + reach), of=of)
 
 
+def exact_share(count: int, of: int) -> Estimate | None:
+    """A share with its exact interval (Clopper and Pearson 1934), for what should be rare; ``None`` of nothing."""
+    if not of:
+        return None
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(count, of - count + 1, 0.025)) if count else 0.0
+    high = float(betaincinv(count + 1, of - count, 0.975)) if count < of else 1.0
+    return Estimate(value=count / of, low=low, high=high, of=of)
+
+
 def ratio(after: NDArray[np.bool_], before: NDArray[np.bool_], replicates: int = REPLICATES) -> Estimate | None:
     """How many of the same rows are flagged after a change, over how many before; paired bootstrap.
 

@@ -95,6 +95,11 @@ def folder(path: Path, limit: int | None = None) -> Pictures:
     )
 
 
+def harmless_files(path: Path) -> list[Path]:
+    """Every picture below a folder, whatever its sub-folders are called, in order."""
+    return sorted(_files(path.rglob("*")))
+
+
 def _files(paths: Iterator[Path]) -> Iterator[Path]:
     return (path for path in paths if path.suffix.lower() in _ENDINGS and path.is_file())
 
@@ -137,14 +142,17 @@ def measure_pictures(
         raise NotFound(f"None of the {skipped} pictures can be read.", remedy="countermark check --images says why.")
     return PictureFigures(
         set=pictures.name,
-        labels=tuple(
-            PictureLabel(label=label, outcomes=_outcomes(outcomes), flagged_by=dict(flagged_by[label]))
-            for label, outcomes in judged.items()
-        ),
+        labels=tuple(_label(label, _outcomes(outcomes), dict(flagged_by[label])) for label, outcomes in judged.items()),
         skipped=skipped,
         detector=stage.detector,
         latency=_latencies(first, stage, detectors),
     )
+
+
+def _label(name: str, outcomes: Outcomes, flagged_by: dict[str, int]) -> PictureLabel:
+    seen = outcomes.of - outcomes.not_assessed
+    blocked, held = (figures.exact_share(count, seen) for count in (outcomes.blocked, outcomes.held))
+    return PictureLabel(label=name, outcomes=outcomes, blocked=blocked, held=held, flagged_by=flagged_by)
 
 
 def _flags(findings: Sequence[Finding]) -> bool:

@@ -162,10 +162,16 @@ class Absent(Frozen):
 
 
 class PictureLabel(Frozen):
-    """The pictures of one label: a sub-folder's name."""
+    """The pictures of one label: a sub-folder's name.
+
+    Attributes:
+        blocked: of those that could be looked at, with the exact interval; likewise ``held``.
+    """
 
     label: str
     outcomes: Outcomes
+    blocked: Estimate | None
+    held: Estimate | None
     flagged_by: dict[str, int]
     """Per detector: pictures on which it alone reported a severity above 0."""
 
