@@ -15,7 +15,8 @@ from countermark.model import Decision, Finding, Stage
 from countermark.pipeline import check_prompt
 from countermark.policy import Policy, decide, name_mismatch
 from countermark.safety.adapters.options import ServiceOptions
-from countermark.safety.known import Known, look_at
+from countermark.safety.known import Known
+from countermark.safety.transparent import look_through
 from countermark.settings import PromptSafetySettings
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def check(
     if image is not None:
         raster = to_raster(image)
         known = Known(raster.sha256, prompt or "")
-        findings += look_at(image_safety or default_image_safety(settings), raster.pixels, known)
+        findings += look_through(image_safety or default_image_safety(settings), raster, known)
         decisions.append(name_mismatch(decide(policy, findings, Stage.IMAGE), findings))
     return findings, max(decisions, key=lambda decision: decision.outcome.rank)
 

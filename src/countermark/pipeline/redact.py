@@ -21,7 +21,7 @@ CELLS = 6
 """Of a region's longer side: what is left of it are the mean colours of so many by so many cells at most."""
 _NO_REGIONS = "Redaction is not possible: no detector says where in the picture it is."
 
-Assess = Callable[[NDArray[np.uint8]], tuple[Finding, ...]]
+Assess = Callable[[Raster], tuple[Finding, ...]]
 Judge = Callable[[Callable[[], tuple[Finding, ...]]], Decision]
 
 
@@ -65,7 +65,7 @@ def redact(
         done = obscure(raster, regions)
     attempt.params["redaction"] = done.summary
     attempt.params["redacted_regions"] = "; ".join(map(_written, regions))
-    second = judge(lambda: tuple(map(_second_look, look(done.raster.pixels))))
+    second = judge(lambda: tuple(map(_second_look, look(done.raster))))
     if second.outcome is Outcome.ALLOW:
         said = f"Redacted: {done.summary}; a second look found nothing that the policy minds."
         return done.raster, decision.model_copy(update={"reasons": (*decision.reasons, said)})

@@ -34,7 +34,8 @@ from countermark.pipeline.opening import close_interrupted, record_policy_change
 from countermark.pipeline.redact import held, redact
 from countermark.pipeline.strike import strike
 from countermark.policy import decide, decide_failure, name_mismatch
-from countermark.safety.known import Known, look_at
+from countermark.safety.known import Known
+from countermark.safety.transparent import look_through
 
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
 T = TypeVar("T")
@@ -169,8 +170,8 @@ class Pipeline:
 
     def _finish(self, attempt: Attempt, raster: Raster, ingredients: tuple[Ingredient, ...] = ()) -> Result:
         known = Known(raster.sha256, attempt.protected.get("prompt", ""))
-        look = partial(look_at, self.parts.image_safety)
-        decision = self._assess(attempt, Stage.IMAGE, lambda: look(raster.pixels, known))
+        look = partial(look_through, self.parts.image_safety)
+        decision = self._assess(attempt, Stage.IMAGE, lambda: look(raster, known))
         if decision.outcome is Outcome.REDACT:
             # Redacted pixels are those of no file any more.
             again = partial(look, known=replace(known, sha256=""))
