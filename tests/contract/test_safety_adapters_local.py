@@ -9,6 +9,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +368,42 @@ def test_a_prompt_cannot_end_its_own_examination(guard: Path) -> None:
     assert not special & set(ids)
     assert "<END" not in quoted
     assert as_quoted("a cat < a dog", tokenizer) == "a cat < a dog"
+
+
+def test_a_model_that_is_late_is_not_assessed_and_not_asked_again_meanwhile(
+    text_classifier: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opinion = prompt_opinion(text_options(text_classifier[0], timeout=0.1))
+    read, asked, go_on = opinion._read, [], threading.Event()
+
+    def slow(text: str) -> Any:
+        asked.append(text)
+        go_on.wait(30)
+        return read(text)
+
+    opinion.load()
+    monkeypatch.setattr(opinion, "_read", slow)
+    all_unassessed(opinion.assess("a cat"), "did not answer within 0.1 s")
+    all_unassessed(opinion.assess("a boat"), "still busy")
+    assert asked == ["a cat"]
+    go_on.set()
+    monkeypatch.setattr(opinion, "_read", read)
+    ends = time.monotonic() + 30
+    while any(finding.score is None for finding in opinion.assess("a boat")):
+        assert time.monotonic() < ends, "a late answer never frees the model"
+        time.sleep(0.01)
+
+
+def test_what_breaks_while_it_is_waited_for_is_not_assessed(
+    text_classifier: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opinion = prompt_opinion(text_options(text_classifier[0]))
+
+    def broken(text: str) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(opinion, "_read", broken)
+    all_unassessed(opinion.assess("a cat"), "failed (MemoryError)")
 
 
 # --- ShieldGemma -----------------------------------------------------------------------------------------------------

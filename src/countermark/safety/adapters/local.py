@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from countermark.errors import CountermarkError, EnvironmentLacking, MissingExtra, WeightsMismatch, WeightsMissing
-from countermark.model import Category, DetectorRef
-from countermark.safety.adapters.opinion import Opinion, Scale
+from countermark.model import Category, DetectorRef, Finding
+from countermark.safety.adapters.opinion import Answer, Opinion, Scale
 from countermark.safety.adapters.options import LocalOptions
+from countermark.safety.adapters.patience import Patience
 
 LoadedT = TypeVar("LoadedT")
 OptionsT = TypeVar("OptionsT", bound=LocalOptions)
@@ -140,6 +141,7 @@ class LocalOpinion(Opinion, Generic[OptionsT, LoadedT]):
     def __init__(self, options: OptionsT, kind: str, categories: Iterable[Category], *, subfolder: str = "") -> None:
         self._options = options
         self._scale = Scale(options.review, options.block)
+        self._patience = Patience(options.timeout)
         self._model: LocalModel[LoadedT] = LocalModel(options, kind, self._open, subfolder=subfolder)
         super().__init__(self._model.detector, categories)
 
@@ -151,6 +153,15 @@ class LocalOpinion(Opinion, Generic[OptionsT, LoadedT]):
     def load(self) -> None:
         """Load the model now instead of when it is first asked."""
         self._model.get()
+
+    def _findings(self, look: Callable[[], Answer]) -> tuple[Finding, ...]:
+        """As without a model, within the time that the settings allow; loading is waited for, however long it takes."""
+
+        def in_time() -> Answer:
+            self._model.get()
+            return self._patience.ask(look)
+
+        return super()._findings(in_time)
 
     @abstractmethod
     def _open(self, folder: Path) -> LoadedT:

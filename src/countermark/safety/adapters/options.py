@@ -49,6 +49,7 @@ class LocalOptions(ScaledOptions):
     """A model on this machine, by folder or hub id, from safetensors files; its own code is never run.
 
     ``digest`` pins it: the SHA-256 that ``countermark doctor`` prints. ``device`` is one of torch's, or ``auto``.
+    ``timeout`` is in seconds for one answer, once the model is loaded.
     """
 
     model: str = Field(min_length=1, max_length=500)
@@ -56,6 +57,7 @@ class LocalOptions(ScaledOptions):
     allow_download: bool = False
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$")
     digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    timeout: float = Field(default=30.0, ge=0.1, le=600)
 
 
 class ServiceOptions(Options):
@@ -91,7 +93,6 @@ class LlamaGuardOptions(LocalOptions):
 
     kind: Literal["llama-guard"]
     labels: Labels | None = None
-    timeout: float = Field(default=30.0, ge=0.1, le=600)
 
 
 class ShieldGemmaOptions(LocalOptions):
