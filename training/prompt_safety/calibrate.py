@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.prompt_safety import augment, tables
 from training.prompt_safety.rows import Row
 
-from countermark.safety.calibration import Calibration, Platt, Thresholds, lead
+from countermark.safety.calibration import Calibration, Platt, Thresholds, lead, likeliest
 from countermark.safety.normalise import normalise
 from countermark.safety.prompt_heads import HEAD_CATEGORIES
 from countermark.safety.prompt_model import (
@@ -37,6 +37,7 @@ BLOCK_SHARES = (0.004, 0.01)
 
 _TAIL = 0.96  # the quantile at which long and short harmless prompts shall agree
 _GREATEST_PENALTY = 2.0  # padding must not pull a clear request below the thresholds
+_PRIOR_ROWS = 10.0  # how much a category's own prompts must weigh to outvote the common curve
 
 
 _ORDINARY = ("t2i_compbench", "coco_benign", "esd_art_benign", "sneakyprompt_animals")
@@ -84,6 +85,10 @@ def logits_of(model: PromptScorer, texts: list[str]) -> list[Logits]:
     return [model.logits(normalise(text, model.lexicon).text, NGRAM_WEIGHT) for text in texts]
 
 
+def _categories(logits: Logits) -> dict[str, float]:
+    return {name: logits.heads[name] for name in HEAD_CATEGORIES}
+
+
 def summed(logits: list[Logits], length_penalty: float) -> NDArray[np.float64]:
     return np.array(
         [item.heads["unsafe"] + NGRAM_WEIGHT * item.ngram - length_penalty * math.log(item.windows) for item in logits]
@@ -113,21 +118,68 @@ def calibrate(out: Path, folder: Path) -> None:
     plain = logits_of(model, [row.text for row in held.benign])
     long = logits_of(model, long_harmless(held.benign, rng, 200))
     penalty = _length_penalty(plain, long)
-    benign = summed(plain + logits_of(model, wrapped) + long[:50], penalty)
-    scary = summed(logits_of(model, [row.text for row in held.scary]), penalty)
+    plain_benign = plain + logits_of(model, wrapped) + long[:50]
+    scary_logits = logits_of(model, [row.text for row in held.scary])
     unsafe_logits = logits_of(model, [row.text for row in held.unsafe])
 
-    curve = _for_prior(_platt(np.concatenate([benign, scary]), summed(unsafe_logits, penalty)))
+    logits = [*plain_benign, *scary_logits, *unsafe_logits]
     shares = {head: _share_curve(head, held.unsafe, unsafe_logits) for head in HEAD_CATEGORIES}
+    evidence = _Evidence(
+        x=summed(logits, penalty),
+        unsafe=np.repeat([0.0, 1.0], [len(logits) - len(unsafe_logits), len(unsafe_logits)]),
+        named=np.array([likeliest(shares, _categories(item)) for item in logits]),
+    )
+    curves = evidence.curves()
     calibration = Calibration(
         prior=PRIOR,
         ngram_weight=NGRAM_WEIGHT,
         length_penalty=penalty,
-        unsafe=curve,
+        unsafe=curves,
         shares=shares,
-        thresholds=_thresholds(curve, benign, scary),
+        thresholds=_thresholds(curves, evidence, len(plain_benign)),
     )
     (folder / CALIBRATION_FILE).write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Held-out prompts of both classes: summed logit, label, and the category that the model would name."""
+
+    x: NDArray[np.float64]
+    unsafe: NDArray[np.float64]
+    named: NDArray[np.str_]
+
+    def curves(self) -> dict[str, Platt]:
+        """One curve a category, fitted on the prompts that the model would call so, and drawn to that of all prompts.
+
+        Where a category has few prompts, the common curve decides; with many, its own do.
+        """
+        everything = np.ones(len(self.x), bool)
+        common = self._fit(everything, None)
+        return {head: self._fit(self.named == head, common) for head in HEAD_CATEGORIES}
+
+    def _fit(self, chosen: NDArray[np.bool_], towards: Platt | None) -> Platt:
+        from scipy.optimize import minimize
+
+        x, unsafe = self.x[chosen], self.unsafe[chosen]
+        weight = self._weights()[chosen]
+        centre = np.array([towards.slope, towards.intercept]) if towards else np.zeros(2)
+        strength = _PRIOR_ROWS if towards else 1e-3
+
+        def loss(curve: NDArray[np.float64]) -> float:
+            z = curve[0] * x + curve[1]
+            likelihood = (weight * (np.logaddexp(0.0, z) - unsafe * z)).sum()
+            away = (curve - centre) / (np.array([towards.slope, 1.0]) if towards else np.ones(2))
+            return float(likelihood + strength * (away**2).sum())
+
+        slope, intercept = minimize(loss, np.array([0.5, -1.0]) if towards is None else centre).x
+        return Platt(slope=float(slope), intercept=float(intercept))
+
+    def _weights(self) -> NDArray[np.float64]:
+        """Of each prompt, so that ``PRIOR`` of the whole is unsafe, and 1 on average."""
+        count = len(self.unsafe)
+        positive = self.unsafe.sum()
+        return np.where(self.unsafe == 1, PRIOR * count / positive, (1 - PRIOR) * count / (count - positive))
 
 
 def _platt(negative: NDArray[np.float64], positive: NDArray[np.float64]) -> Platt:
@@ -140,24 +192,21 @@ def _platt(negative: NDArray[np.float64], positive: NDArray[np.float64]) -> Plat
     return Platt(slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]))
 
 
-def _for_prior(balanced: Platt) -> Platt:
-    """The curve for classes of equal size, moved to one where ``PRIOR`` of the prompts are unsafe (Bayes' rule)."""
-    return Platt(slope=balanced.slope, intercept=balanced.intercept + math.log(PRIOR / (1 - PRIOR)))
-
-
 def _share_curve(head: str, rows: list[Row], logits: list[Logits]) -> Platt:
     """P(this category | unsafe) from the head's lead over the other categories."""
-    leads = np.array([lead(head, {name: item.heads[name] for name in HEAD_CATEGORIES}) for item in logits])
+    leads = np.array([lead(head, _categories(item)) for item in logits])
     labelled = np.array([any(name in row.targets for name in HEAD_CATEGORIES) for row in rows])
     positive = np.array([row.targets.get(head, 0.0) >= 0.5 for row in rows])
     return _platt(leads[labelled & ~positive], leads[labelled & positive])
 
 
-def _thresholds(curve: Platt, benign: NDArray[np.float64], scary: NDArray[np.float64]) -> Thresholds:
+def _thresholds(curves: dict[str, Platt], evidence: _Evidence, ordinary: int) -> Thresholds:
+    """Probabilities above which few harmless prompts lie; the first ``ordinary`` of the evidence look harmless too."""
+    risks = np.array([curves[name](x) for name, x in zip(evidence.named, evidence.x, strict=True)])
+    benign, scary = risks[:ordinary], risks[ordinary:][evidence.unsafe[ordinary:] == 0]
+
     def at(shares: tuple[float, float]) -> float:
         return float(max(np.quantile(benign, 1 - shares[0]), np.quantile(scary, 1 - shares[1])))
 
     review, block = at(REVIEW_SHARES), at(BLOCK_SHARES)
-    return Thresholds(
-        review=round(curve(review), 3), middle=round(curve((review + block) / 2), 3), block=round(curve(block), 3)
-    )
+    return Thresholds(review=round(review, 3), middle=round((review + block) / 2, 3), block=round(block, 3))

@@ -64,13 +64,16 @@ def acts() -> list[Concept]:
 
 def held_out(split: str) -> list[Row]:
     """Whole prompts that no training step reads. ``split`` is ``calibrate`` or ``test``."""
-    parsed = read("bank/held_out.yaml")[split]
+    parts = [read("bank/held_out.yaml")[split], *([read("bank/calibrate.yaml")] if split == "calibrate" else [])]
     unsafe = [
         Row(text, unsafe_targets(category), "written", split=split, tags={"category": category})
-        for category, texts in parsed["unsafe"].items()
+        for part in parts
+        for category, texts in part["unsafe"].items()
         for text in texts
     ]
-    return unsafe + [Row(text, benign_targets(), "written_safe", split=split) for text in parsed["safe"]]
+    return unsafe + [
+        Row(text, benign_targets(), "written_safe", split=split) for part in parts for text in part["safe"]
+    ]
 
 
 def fill(text: str, rng: random.Random, **given: str) -> str:

@@ -77,6 +77,7 @@ def evaluate(out: Path, folder: Path) -> None:
         "flagged_by_source": _by_source(held, benign, scary, unsafe),
         "category_named_right_of_blocked": _named_right(held.unsafe, unsafe),
         "calibration_error": _calibration_error(np.concatenate([benign.risk, scary.risk]), unsafe.risk),
+        "calibration_by_category": _calibration_by_category([benign, scary], unsafe),
         "by_category": _by_category(held.unsafe, unsafe),
         "style": _style(scored, held.benign, benign, thresholds, np.quantile(benign.risk, 0.95)),
         "evasions_keep": _evasions(scored, held.unsafe),
@@ -119,6 +120,24 @@ def _calibration_error(negative: NDArray[np.float64], positive: NDArray[np.float
         inside = bins == index
         error += abs(float((weight[inside] * (label[inside] - probability[inside])).sum()))
     return round(error, 4)
+
+
+def _calibration_by_category(harmless: list[_Scored], unsafe: _Scored) -> dict[str, dict[str, float]]:
+    """Of the prompts that the model would call so: mean probability, and the share that is unsafe at the prior."""
+    names = np.array([scores.named(i) for scores in (*harmless, unsafe) for i in range(len(scores.risk))])
+    risk = np.concatenate([scores.risk for scores in (*harmless, unsafe)])
+    positives = len(unsafe.risk)
+    label = np.repeat([0.0, 1.0], [len(risk) - positives, positives])
+    weight = np.where(label == 1, PRIOR / positives, (1 - PRIOR) / (len(risk) - positives))
+    return {
+        head: {
+            "rows": int(chosen.sum()),
+            "probability": round(float(np.average(risk[chosen], weights=weight[chosen])), 3),
+            "unsafe": round(float(np.average(label[chosen], weights=weight[chosen])), 3),
+        }
+        for head in HEAD_CATEGORIES
+        if (chosen := names == head).any()
+    }
 
 
 def _by_source(held: HeldOut, *scored: _Scored) -> dict[str, dict[str, float]]:

@@ -2,7 +2,8 @@
 
 ``python -m training.prompt_safety.overlap --data DIR``. A concept that was (half) remembered from a public set would
 leak that set into training, and figures reported on it would flatter us. Resemblance is the share of a concept's word
-trigrams that one line of a set holds; concepts of fewer than five words are too short to tell.
+trigrams that one line of a set holds; concepts of fewer than five words are too short to tell. Short everyday phrases
+("next to a red car") are listed for somebody to look at; a longer line that resembles one makes the command fail.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from training.prompt_safety import concepts, sources
+from training.prompt_safety import concepts, situations, sources
 from training.prompt_safety.rows import read_jsonl
 
 RESEMBLES = 0.6
+LONG = 6  # trigrams, eight words: nobody writes that many alike by chance
 _SETS = (*sources.BENIGN_SETS, "overt_benign_a", "overt_unsafe_a", "adversarial_nibbler_r1_r3", "i2p", "xstest")
 
 
@@ -48,10 +50,15 @@ def resembling(data: Path) -> list[tuple[float, str, str]]:
 
 
 def _bank() -> list[str]:
-    """Everything that is trained on, but for the frames, which are no prompts by themselves."""
+    """Everything that is trained on, but for the short frames, which are no prompts by themselves."""
     written = (*concepts.unsafe_concepts(), *concepts.safe_concepts(), *concepts.acts())
     details = (*concepts.bank()["unsafe_details"].values(), concepts.bank()["safe_details"])
-    return [concept.text for concept in written] + [text for texts in details for text in texts]
+    return [
+        *(concept.text for concept in written),
+        *(text for texts in details for text in texts),
+        *(line for _, line, _ in situations.lines()),
+        *(text for text, _ in situations.prompts()),
+    ]
 
 
 def leaking() -> list[tuple[float, str, str]]:
@@ -70,10 +77,12 @@ def leaking() -> list[tuple[float, str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
-    for share, concept, name in resembling(parser.parse_args().data):
-        print(f"{share:.2f}\t{name}\t{concept}")
-    for share, text, split in leaking():
-        print(f"{share:.2f}\theld out ({split})\t{text}")
+    found = resembling(parser.parse_args().data)
+    found += [(share, text, f"held out ({split})") for share, text, split in leaking()]
+    for share, text, where in found:
+        print(f"{share:.2f}\t{where}\t{text}")
+    if copied := [text for _, text, _ in found if len(trigrams(text)) >= LONG]:
+        raise SystemExit(f"{len(copied)} line(s) are too much like a line of a prompt set; write them anew")
 
 
 if __name__ == "__main__":

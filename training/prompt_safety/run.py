@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-EPOCHS, RATE = 1.3, 1.5e-4
+EPOCHS, RATE = 0.6, 1.5e-4
+SEEDS = (0, 1, 2)
+STATE = "encoder.pt"
 
 
 def _step(result: Path, make: Callable[[], None]) -> None:
@@ -21,52 +24,65 @@ def _step(result: Path, make: Callable[[], None]) -> None:
     make()
 
 
-def _one_seed(out: Path, seed: int, epochs: float) -> Path:
-    """Fine-tuning, export, calibration and evaluation with one seed, in a folder of its own.
+def _train(out: Path, seeds: Sequence[int], epochs: float) -> list[Path]:
+    """N-grams, and fine-tuning once with each seed, in a folder of its own.
 
     Args:
         out: where the tables are.
-        seed: of heads, dropout and batches; the tables are the same for all seeds.
+        seeds: of dropout and batches; tables, n-grams and first heads are the same for all.
         epochs: how often the training table is read.
 
     Returns:
-        The folder with the model files and ``evaluation.json``.
+        The folders.
     """
-    from training.prompt_safety import calibrate, encoder, evaluate, ngram_fit, tables
+    from training.prompt_safety import encoder, ngram_fit, tables
 
-    folder = out / f"seed{seed}"
+    folders = [out / f"seed{seed}" for seed in seeds]
+    if all((folder / STATE).exists() for folder in folders) and (out / "ngrams.npz").exists():
+        return folders
+    rows = tables.load(out, "train")
+    texts = tables.normalised(out, rows)
+    _step(out / "ngrams.npz", lambda: ngram_fit.fit(rows, texts, out / "ngrams.npz"))
+    cache = encoder.LowerLayers(texts)
+    for seed, folder in zip(seeds, folders, strict=True):
+        folder.mkdir(exist_ok=True)
+        schedule, state = encoder.Schedule(epochs, RATE, seed), folder / STATE
+        _step(state, partial(encoder.fine_tune, rows, cache, schedule, state))
+    return folders
+
+
+def _average(out: Path, seeds: list[Path]) -> Path:
+    """The mean of all seeds' weights, in a folder of its own: what ships."""
+    from training.prompt_safety import encoder
+
+    folder = out / "mean"
     folder.mkdir(exist_ok=True)
-    for name in ("unigrams.tsv", "style_bank.txt"):
+    _step(folder / STATE, lambda: encoder.average([seed / STATE for seed in seeds], folder / STATE))
+    return folder
+
+
+def _finish(out: Path, folder: Path) -> None:
+    """Export, calibration and evaluation of the encoder in ``folder``, each result beside it."""
+    from training.prompt_safety import calibrate, encoder, evaluate
+
+    for name in ("unigrams.tsv", "style_bank.txt", "ngrams.npz"):
         shutil.copyfile(out / name, folder / name)
-    state, model, ngrams = folder / "encoder.pt", folder / "prompt_encoder.int8.onnx", out / "ngrams.npz"
-
-    def fine_tune() -> None:
-        rows = tables.load(out, "train")
-        encoder.fine_tune(rows, tables.normalised(out, rows), encoder.Schedule(epochs, RATE, seed), state)
-
-    def fit_ngrams() -> None:
-        rows = tables.load(out, "train")
-        ngram_fit.fit(rows, tables.normalised(out, rows), ngrams)
-
-    _step(ngrams, fit_ngrams)
-    shutil.copyfile(ngrams, folder / "ngrams.npz")
-    _step(state, fine_tune)
+    state, model = folder / STATE, folder / "prompt_encoder.int8.onnx"
     _step(model, lambda: encoder.export(state, model))
     safetensors = folder / "prompt_encoder.safetensors"
     _step(safetensors, lambda: encoder.write_safetensors(state, safetensors))
     _step(folder / "tokenizer.json", lambda: encoder.copy_tokenizer(folder / "tokenizer.json"))
     _step(folder / "calibration.json", lambda: calibrate.calibrate(out, folder))
     _step(folder / "evaluation.json", lambda: evaluate.evaluate(out, folder))
-    return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables, checkpoints and reports")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train once with each; the first one ships")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="train once with each; their mean ships")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the training table")
-    parser.add_argument("--without", help="leave a source out of training, to report on it (overt, i2p, ...)")
+    parser.add_argument("--without", nargs="+", default=(), help="leave sources out of training, to report on them")
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out
@@ -78,10 +94,13 @@ def main() -> None:
     torch.set_num_threads(1)
     _step(out / "test.jsonl", lambda: tables.build_tables(data, out, without=arguments.without))
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
-    folders = [_one_seed(out, seed, arguments.epochs) for seed in arguments.seeds]
-    evaluate.write_spread(folders, out / "spread.json")
+    seeds = _train(out, arguments.seeds, arguments.epochs)
+    mean = _average(out, seeds)
+    for folder in (*seeds, mean):
+        _finish(out, folder)
+    evaluate.write_spread(seeds, out / "spread.json")
     if arguments.install:
-        install.install(folders[0])
+        install.install(mean)
 
 
 if __name__ == "__main__":

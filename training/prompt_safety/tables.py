@@ -6,11 +6,11 @@ import random
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from training.prompt_safety import augment, concepts, encoder, frames, sources
+from training.prompt_safety import augment, concepts, encoder, frames, situations, sources
 from training.prompt_safety.rows import Row, read_rows, write_rows
 
 from countermark.safety.lexicon import Lexicon, read_counts, write_counts
@@ -33,6 +33,8 @@ def build_lexicon(data: Path) -> dict[str, int]:
     rng = random.Random(0)
     bank = [*concepts.unsafe_concepts(), *concepts.safe_concepts(), *concepts.acts()]
     prompts += [concepts.fill(concept.text, rng) for concept in bank] * 3
+    prompts += [text for text, _ in situations.prompts()] * 3
+    prompts += [row.text for row in situations.situation_rows(rng, safe=3, unsafe=3)]
     seen = Counter(word for text in prompts for word in re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower()))
     counts = Counter(
         {
@@ -91,14 +93,14 @@ def _cap(rows: list[Row], rng: random.Random) -> list[Row]:
     return kept
 
 
-def build_tables(data: Path, out: Path, *, without: str | None = None) -> None:
+def build_tables(data: Path, out: Path, *, without: Sequence[str] = ()) -> None:
     """Writes ``unigrams.tsv``, ``style_bank.txt`` and ``train|calibrate|test.jsonl``.
 
     Args:
         data: the prompt sets.
         out: where the tables go.
-        without: a source (the start of its name) to leave out of training and calibration altogether, all of its rows
-            becoming test rows: what the model makes of prompts from elsewhere.
+        without: sources (the starts of their names) to leave out of training and calibration altogether, all of
+            their rows becoming test rows: what the model makes of prompts from elsewhere.
     """
     write_counts(out / "unigrams.tsv", build_lexicon(data))
     styles = augment.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
@@ -109,7 +111,7 @@ def build_tables(data: Path, out: Path, *, without: str | None = None) -> None:
     overt = _assign_topics([row for row in rows if row.source.startswith("overt")])
     rows = overt + [replace(row, split=_split_of(row, rng)) for row in rows if not row.source.startswith("overt")]
     if without:
-        rows = [replace(row, split="test") if row.source.startswith(without) else row for row in rows]
+        rows = [replace(row, split="test") if row.source.startswith(tuple(without)) else row for row in rows]
     train = _training_table([row for row in rows if row.split == "train"], sources.term_rows(data, rng), rng, styles)
     write_rows(out / "train.jsonl", train)
     for split in ("calibrate", "test"):
@@ -121,10 +123,12 @@ def _training_table(rows: list[Row], terms: list[Row], rng: random.Random, style
     made = _cap(rows, rng) + terms
     made += concepts.concept_rows(concepts.unsafe_concepts(), rng, unsafe=4, safe=4)
     made += concepts.concept_rows(concepts.safe_concepts(), rng, unsafe=4, safe=4)
-    made += frames.act_rows(rng, unsafe=6, safe=7, guides=4)
+    made += frames.act_rows(rng, unsafe=5, safe=7, guides=4)
     made += frames.topic_rows(rng, concerned=12, glorified=4)
     made += frames.group_rows(rng, hateful=900, respectful=900)
     made += frames.art_rows(rng, 1200)
+    made += situations.situation_rows(rng, safe=11, unsafe=9)
+    made += situations.prompt_rows(rng, safe=4, unsafe=4)
     made += augment.differing_in_one_detail(made, rng, unsafe=2200, safe=2200)
     made += augment.rare_names()
     rewordings = [

@@ -45,16 +45,17 @@ class Thresholds(Frozen):
 class Calibration(Frozen):
     """How the outputs of the prompt model are read; fitted on held-out prompts, ``prior`` of them unsafe.
 
-    ``unsafe`` maps the logit of :meth:`summed` to the probability that the prompt is unsafe at all; ``shares`` map
-    each category head's lead over the others to the probability that, given that it is unsafe, it is so in this
-    category.
+    ``shares`` map each category head's lead over the others to the probability that a prompt, given that it is
+    unsafe, is so in this category; the greatest of them names the prompt. ``unsafe`` holds one curve a category: it
+    maps the logit of :meth:`summed` to the probability that a prompt so named is unsafe at all, for the same logit
+    means less where harmless prompts often look alike (crime) than where they hardly do (hate).
     """
 
-    format: Literal["countermark.calibration/1"] = "countermark.calibration/1"
+    format: Literal["countermark.calibration/2"] = "countermark.calibration/2"
     prior: float = Field(gt=0, lt=1)
     ngram_weight: float
     length_penalty: float = Field(default=0.0, ge=0)
-    unsafe: Platt
+    unsafe: dict[str, Platt]
     shares: dict[str, Platt]
     thresholds: Thresholds
 
@@ -71,10 +72,11 @@ class Calibration(Frozen):
         The likeliest category carries the whole probability of being unsafe, so that doubt about the *name* of a
         violation never lowers the score of the prompt.
         """
-        overall = self.unsafe(unsafe_logit)
-        shares = {name: curve(lead(name, heads)) for name, curve in self.shares.items()}
-        top = max(shares, key=lambda name: shares[name])
-        return {name: overall * (1.0 if name == top else share) for name, share in shares.items()}
+        top = likeliest(self.shares, heads)
+        overall = self.unsafe[top](unsafe_logit)
+        return {
+            name: overall * (1.0 if name == top else curve(lead(name, heads))) for name, curve in self.shares.items()
+        }
 
     @classmethod
     def read(cls, path: Path) -> Calibration:
@@ -85,3 +87,8 @@ class Calibration(Frozen):
 def lead(name: str, heads: Mapping[str, float]) -> float:
     """How far a category's logit is above the greatest of the other categories'."""
     return heads[name] - max(value for other, value in heads.items() if other != name)
+
+
+def likeliest(shares: Mapping[str, Platt], heads: Mapping[str, float]) -> str:
+    """The category that a prompt would be named by, were it unsafe."""
+    return max(shares, key=lambda name: shares[name](lead(name, heads)))
