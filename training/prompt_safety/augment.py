@@ -33,7 +33,7 @@ _REQUESTS = (
 )  # fmt: skip
 _HARD = (  # harmless, look unsafe
     "overt_benign", "safe_concept", "safe_act", "concern", "respect", "safe_detail", situations.SAFE,
-    situations.SAFE_PROMPT,
+    situations.SAFE_PROMPT, "figurative",
 )  # fmt: skip
 _DETAIL_CATEGORIES = ("sexual",) * 5 + ("violence",) * 5 + ("graphic",) * 5 + ("illicit",) * 5 + (
     "self_harm", "self_harm", "hate", "harassment",

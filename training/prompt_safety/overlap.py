@@ -58,6 +58,7 @@ def _bank() -> list[str]:
         *(text for texts in details for text in texts),
         *(line for _, line, _ in situations.lines()),
         *(text for text, _ in situations.prompts()),
+        *(text for kind in ("figures", "feelings") for text in concepts.read("bank/figurative.yaml")[kind]),
     ]
 
 

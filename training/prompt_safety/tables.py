@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from training.prompt_safety import augment, concepts, encoder, frames, situations, sources
+from training.prompt_safety import augment, concepts, encoder, figurative, frames, situations, sources
 from training.prompt_safety.rows import Row, read_rows, write_rows
 
 from countermark.safety.lexicon import Lexicon, read_counts, write_counts
@@ -123,13 +123,15 @@ def _training_table(rows: list[Row], terms: list[Row], rng: random.Random, style
     made = _cap(rows, rng) + terms
     made += concepts.concept_rows(concepts.unsafe_concepts(), rng, unsafe=4, safe=4)
     made += concepts.concept_rows(concepts.safe_concepts(), rng, unsafe=4, safe=4)
-    made += frames.act_rows(rng, unsafe=5, safe=7, guides=4)
+    made += frames.act_rows(rng, unsafe=4, safe=6, guides=3)
     made += frames.topic_rows(rng, concerned=12, glorified=4)
     made += frames.group_rows(rng, hateful=900, respectful=900)
     made += frames.art_rows(rng, 1200)
     made += situations.situation_rows(rng, safe=11, unsafe=9)
     made += situations.prompt_rows(rng, safe=4, unsafe=4)
-    made += augment.differing_in_one_detail(made, rng, unsafe=2200, safe=2200)
+    made += figurative.fiction_rows(rng, told=4, meant=2)
+    made += figurative.other_rows(rng, groups=500, invented=300, each=5)
+    made += augment.differing_in_one_detail(made, rng, unsafe=1900, safe=1900)
     made += augment.rare_names()
     rewordings = [
         augment.styled(made, rng, styles, unsafe=2000, safe=3500),
