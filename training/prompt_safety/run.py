@@ -11,7 +11,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-EPOCHS, RATE = 0.6, 1.5e-4
+EPOCHS, RATE = 0.45, 2e-4
 SEEDS = (0, 1, 2)
 STATE = "encoder.pt"
 
@@ -96,7 +96,7 @@ def main() -> None:
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
     seeds = _train(out, arguments.seeds, arguments.epochs)
     mean = _average(out, seeds)
-    for folder in (*seeds, mean):
+    for folder in (mean, *seeds):
         _finish(out, folder)
     evaluate.write_spread(seeds, out / "spread.json")
     if arguments.install:
