@@ -29,7 +29,6 @@ FROZEN_LAYERS = 3
 BATCH = 32
 HEAD_RATE = 1e-3
 WARM_UP_STEPS = 60
-SMOOTHING = 0.02  # of the labels: nothing is quite certain, and scores of unseen kinds of prompts stay moderate
 DROPPED_TOKENS = 0.1  # of every second row in training, so that no single word decides
 HEAD_SEED = 20  # all seeds begin with the same heads, so that their weights can be averaged
 
@@ -41,6 +40,7 @@ class Schedule:
     epochs: float
     learning_rate: float
     seed: int = 0
+    smoothing: float = 0.0  # of the labels: nothing is quite certain
 
 
 def _half_precision() -> torch.autocast:
@@ -181,7 +181,7 @@ def average(states: list[Path], out: Path) -> None:
     torch.save(mean, out)
 
 
-def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path) -> None:
+def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path, *, start: Path | None = None) -> None:
     """Trains the upper layers and heads on ``rows`` and writes the state to ``out``, after each epoch and at the end.
 
     Args:
@@ -189,12 +189,15 @@ def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path
         cache: of the same rows.
         schedule: epochs, the peak learning rate (linear warm-up, linear decay to 0), and the seed.
         out: where the state goes; ``out.partial`` until the training has ended.
+        start: the state to begin with, instead of the untrained encoder and heads.
     """
     torch.manual_seed(schedule.seed)
     rng = random.Random(schedule.seed)
     targets, weights = (torch.tensor(array) for array in tensors(rows))
-    targets = targets * (1 - 2 * SMOOTHING) + SMOOTHING
+    targets = targets * (1 - 2 * schedule.smoothing) + schedule.smoothing
     model = Encoder()
+    if start is not None:
+        model.load_state_dict(torch.load(start, weights_only=True))
     for module in (model.bert.embeddings, *model.bert.encoder.layer[:FROZEN_LAYERS]):
         module.requires_grad_(False)
 

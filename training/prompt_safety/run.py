@@ -11,9 +11,10 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-EPOCHS, RATE = 0.45, 2e-4
+EPOCHS = 0.45  # a seed and round
+ROUNDS = (("first", 2e-4, 0.02), ("second", 1e-4, 0.0))
+"""Name, learning rate, label smoothing. The second round begins with the mean of the first one's weights."""
 SEEDS = (0, 1, 2)
-STATE = "encoder.pt"
 
 
 def _step(result: Path, make: Callable[[], None]) -> None:
@@ -24,56 +25,59 @@ def _step(result: Path, make: Callable[[], None]) -> None:
     make()
 
 
-def _train(out: Path, seeds: Sequence[int], epochs: float) -> list[Path]:
-    """N-grams, and fine-tuning once with each seed, in a folder of its own.
+def _train(out: Path, seeds: Sequence[int], epochs: float) -> dict[str, Path]:
+    """N-grams, and two rounds of fine-tuning with all seeds, each round ending in the mean of their weights.
 
     Args:
         out: where the tables are.
         seeds: of dropout and batches; tables, n-grams and first heads are the same for all.
-        epochs: how often the training table is read.
+        epochs: how often the training table is read by each seed in each round.
 
     Returns:
-        The folders.
+        The states of the second round by the name of their folder: ``seedN``, and ``mean``, which ships.
     """
     from training.prompt_safety import encoder, ngram_fit, tables
 
-    folders = [out / f"seed{seed}" for seed in seeds]
-    if all((folder / STATE).exists() for folder in folders) and (out / "ngrams.npz").exists():
-        return folders
+    folders = {name: out / name for name, _, _ in ROUNDS}
+    states = {
+        name: {kind: folder / f"{kind}.pt" for kind in (*(f"seed{seed}" for seed in seeds), "mean")}
+        for name, folder in folders.items()
+    }
+    last = states[ROUNDS[-1][0]]
+    if all(state.exists() for state in last.values()):
+        return last
     rows = tables.load(out, "train")
     texts = tables.normalised(out, rows)
     _step(out / "ngrams.npz", lambda: ngram_fit.fit(rows, texts, out / "ngrams.npz"))
     cache = encoder.LowerLayers(texts)
-    for seed, folder in zip(seeds, folders, strict=True):
-        folder.mkdir(exist_ok=True)
-        schedule, state = encoder.Schedule(epochs, RATE, seed), folder / STATE
-        _step(state, partial(encoder.fine_tune, rows, cache, schedule, state))
-    return folders
+    start: Path | None = None
+    for name, rate, smoothing in ROUNDS:
+        folders[name].mkdir(exist_ok=True)
+        *of_seeds, mean = states[name].values()
+        for seed, state in zip(seeds, of_seeds, strict=True):
+            schedule = encoder.Schedule(epochs, rate, seed, smoothing)
+            _step(state, partial(encoder.fine_tune, rows, cache, schedule, state, start=start))
+        _step(mean, partial(encoder.average, of_seeds, mean))
+        start = mean
+    return last
 
 
-def _average(out: Path, seeds: list[Path]) -> Path:
-    """The mean of all seeds' weights, in a folder of its own: what ships."""
-    from training.prompt_safety import encoder
-
-    folder = out / "mean"
-    folder.mkdir(exist_ok=True)
-    _step(folder / STATE, lambda: encoder.average([seed / STATE for seed in seeds], folder / STATE))
-    return folder
-
-
-def _finish(out: Path, folder: Path) -> None:
-    """Export, calibration and evaluation of the encoder in ``folder``, each result beside it."""
+def _finish(out: Path, state: Path) -> Path:
+    """Export, calibration and evaluation of one fine-tuned encoder, in a folder with its name."""
     from training.prompt_safety import calibrate, encoder, evaluate
 
+    folder = out / state.stem
+    folder.mkdir(exist_ok=True)
     for name in ("unigrams.tsv", "style_bank.txt", "ngrams.npz"):
         shutil.copyfile(out / name, folder / name)
-    state, model = folder / STATE, folder / "prompt_encoder.int8.onnx"
+    model = folder / "prompt_encoder.int8.onnx"
     _step(model, lambda: encoder.export(state, model))
     safetensors = folder / "prompt_encoder.safetensors"
     _step(safetensors, lambda: encoder.write_safetensors(state, safetensors))
     _step(folder / "tokenizer.json", lambda: encoder.copy_tokenizer(folder / "tokenizer.json"))
     _step(folder / "calibration.json", lambda: calibrate.calibrate(out, folder))
     _step(folder / "evaluation.json", lambda: evaluate.evaluate(out, folder))
+    return folder
 
 
 def main() -> None:
@@ -94,11 +98,9 @@ def main() -> None:
     torch.set_num_threads(1)
     _step(out / "test.jsonl", lambda: tables.build_tables(data, out, without=arguments.without))
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
-    seeds = _train(out, arguments.seeds, arguments.epochs)
-    mean = _average(out, seeds)
-    for folder in (mean, *seeds):
-        _finish(out, folder)
-    evaluate.write_spread(seeds, out / "spread.json")
+    states = _train(out, arguments.seeds, arguments.epochs)
+    mean = _finish(out, states.pop("mean"))
+    evaluate.write_spread([_finish(out, state) for state in states.values()], out / "spread.json")
     if arguments.install:
         install.install(mean)
 
