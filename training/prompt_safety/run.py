@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-EPOCHS = 0.45  # a seed and round
-ROUNDS = (("first", 2e-4, 0.02), ("second", 1e-4, 0.0))
-"""Name, learning rate, label smoothing. The second round begins with the mean of the first one's weights."""
-SEEDS = (0, 1, 2)
+EPOCHS, RATE = 1.3, 1.5e-4
 
 
 def _step(result: Path, make: Callable[[], None]) -> None:
@@ -25,52 +21,36 @@ def _step(result: Path, make: Callable[[], None]) -> None:
     make()
 
 
-def _train(out: Path, seeds: Sequence[int], epochs: float) -> dict[str, Path]:
-    """N-grams, and two rounds of fine-tuning with all seeds, each round ending in the mean of their weights.
+def _one_seed(out: Path, seed: int, epochs: float) -> Path:
+    """Fine-tuning, export, calibration and evaluation with one seed, in a folder of its own.
 
     Args:
         out: where the tables are.
-        seeds: of dropout and batches; tables, n-grams and first heads are the same for all.
-        epochs: how often the training table is read by each seed in each round.
+        seed: of heads, dropout and batches; the tables are the same for all seeds.
+        epochs: how often the training table is read.
 
     Returns:
-        The states of the second round by the name of their folder: ``seedN``, and ``mean``, which ships.
+        The folder with the model files and ``evaluation.json``.
     """
-    from training.prompt_safety import encoder, ngram_fit, tables
+    from training.prompt_safety import calibrate, encoder, evaluate, ngram_fit, tables
 
-    folders = {name: out / name for name, _, _ in ROUNDS}
-    states = {
-        name: {kind: folder / f"{kind}.pt" for kind in (*(f"seed{seed}" for seed in seeds), "mean")}
-        for name, folder in folders.items()
-    }
-    last = states[ROUNDS[-1][0]]
-    if all(state.exists() for state in last.values()):
-        return last
-    rows = tables.load(out, "train")
-    texts = tables.normalised(out, rows)
-    _step(out / "ngrams.npz", lambda: ngram_fit.fit(rows, texts, out / "ngrams.npz"))
-    cache = encoder.LowerLayers(texts)
-    start: Path | None = None
-    for name, rate, smoothing in ROUNDS:
-        folders[name].mkdir(exist_ok=True)
-        *of_seeds, mean = states[name].values()
-        for seed, state in zip(seeds, of_seeds, strict=True):
-            schedule = encoder.Schedule(epochs, rate, seed, smoothing)
-            _step(state, partial(encoder.fine_tune, rows, cache, schedule, state, start=start))
-        _step(mean, partial(encoder.average, of_seeds, mean))
-        start = mean
-    return last
-
-
-def _finish(out: Path, state: Path) -> Path:
-    """Export, calibration and evaluation of one fine-tuned encoder, in a folder with its name."""
-    from training.prompt_safety import calibrate, encoder, evaluate
-
-    folder = out / state.stem
+    folder = out / f"seed{seed}"
     folder.mkdir(exist_ok=True)
-    for name in ("unigrams.tsv", "style_bank.txt", "ngrams.npz"):
+    for name in ("unigrams.tsv", "style_bank.txt"):
         shutil.copyfile(out / name, folder / name)
-    model = folder / "prompt_encoder.int8.onnx"
+    state, model, ngrams = folder / "encoder.pt", folder / "prompt_encoder.int8.onnx", out / "ngrams.npz"
+
+    def fine_tune() -> None:
+        rows = tables.load(out, "train")
+        encoder.fine_tune(rows, tables.normalised(out, rows), encoder.Schedule(epochs, RATE, seed), state)
+
+    def fit_ngrams() -> None:
+        rows = tables.load(out, "train")
+        ngram_fit.fit(rows, tables.normalised(out, rows), ngrams)
+
+    _step(ngrams, fit_ngrams)
+    shutil.copyfile(ngrams, folder / "ngrams.npz")
+    _step(state, fine_tune)
     _step(model, lambda: encoder.export(state, model))
     safetensors = folder / "prompt_encoder.safetensors"
     _step(safetensors, lambda: encoder.write_safetensors(state, safetensors))
@@ -84,9 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables, checkpoints and reports")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="train once with each; their mean ships")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train once with each; the first one ships")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the training table")
     parser.add_argument("--without", nargs="+", default=(), help="leave sources out of training, to report on them")
+    parser.add_argument("--wide", action="store_true", help="train on situations and figures of speech as well")
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out
@@ -96,13 +77,15 @@ def main() -> None:
     from training.prompt_safety import evaluate, held_out, install, tables
 
     torch.set_num_threads(1)
-    _step(out / "test.jsonl", lambda: tables.build_tables(data, out, without=arguments.without))
+    _step(
+        out / "test.jsonl",
+        lambda: tables.build_tables(data, out, without=arguments.without, wide=arguments.wide),
+    )
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
-    states = _train(out, arguments.seeds, arguments.epochs)
-    mean = _finish(out, states.pop("mean"))
-    evaluate.write_spread([_finish(out, state) for state in states.values()], out / "spread.json")
+    folders = [_one_seed(out, seed, arguments.epochs) for seed in arguments.seeds]
+    evaluate.write_spread(folders, out / "spread.json")
     if arguments.install:
-        install.install(mean)
+        install.install(folders[0])
 
 
 if __name__ == "__main__":

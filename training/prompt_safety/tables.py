@@ -23,7 +23,7 @@ _LONGEST_WORD = 22
 _TWO_LETTER_WORDS = "am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we ox tv hd pc"
 
 
-def build_lexicon(data: Path) -> dict[str, int]:
+def build_lexicon(data: Path, *, wide: bool = False) -> dict[str, int]:
     """Word counts from prompts, the tokenizer's whole words, our concepts and offensive terms.
 
     Words seen fewer than three times are left out unless the tokenizer knows them: that drops misspellings and names.
@@ -33,8 +33,9 @@ def build_lexicon(data: Path) -> dict[str, int]:
     rng = random.Random(0)
     bank = [*concepts.unsafe_concepts(), *concepts.safe_concepts(), *concepts.acts()]
     prompts += [concepts.fill(concept.text, rng) for concept in bank] * 3
-    prompts += [text for text, _ in situations.prompts()] * 3
-    prompts += [row.text for row in situations.situation_rows(rng, safe=3, unsafe=3)]
+    if wide:
+        prompts += [text for text, _ in situations.prompts()] * 3
+        prompts += [row.text for row in situations.situation_rows(rng, safe=3, unsafe=3)]
     seen = Counter(word for text in prompts for word in re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower()))
     counts = Counter(
         {
@@ -93,7 +94,7 @@ def _cap(rows: list[Row], rng: random.Random) -> list[Row]:
     return kept
 
 
-def build_tables(data: Path, out: Path, *, without: Sequence[str] = ()) -> None:
+def build_tables(data: Path, out: Path, *, without: Sequence[str] = (), wide: bool = False) -> None:
     """Writes ``unigrams.tsv``, ``style_bank.txt`` and ``train|calibrate|test.jsonl``.
 
     Args:
@@ -101,8 +102,9 @@ def build_tables(data: Path, out: Path, *, without: Sequence[str] = ()) -> None:
         out: where the tables go.
         without: sources (the starts of their names) to leave out of training and calibration altogether, all of
             their rows becoming test rows: what the model makes of prompts from elsewhere.
+        wide: adds the situations, whole prompts and figures of speech of the bank.
     """
-    write_counts(out / "unigrams.tsv", build_lexicon(data))
+    write_counts(out / "unigrams.tsv", build_lexicon(data, wide=wide))
     styles = augment.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
     (out / "style_bank.txt").write_text("\n".join(styles) + "\n", encoding="utf-8")
 
@@ -112,26 +114,30 @@ def build_tables(data: Path, out: Path, *, without: Sequence[str] = ()) -> None:
     rows = overt + [replace(row, split=_split_of(row, rng)) for row in rows if not row.source.startswith("overt")]
     if without:
         rows = [replace(row, split="test") if row.source.startswith(tuple(without)) else row for row in rows]
-    train = _training_table([row for row in rows if row.split == "train"], sources.term_rows(data, rng), rng, styles)
+    seen = [row for row in rows if row.split == "train"]
+    train = _training_table(seen, sources.term_rows(data, rng), rng, styles, wide=wide)
     write_rows(out / "train.jsonl", train)
     for split in ("calibrate", "test"):
         write_rows(out / f"{split}.jsonl", [row for row in rows if row.split == split] + concepts.held_out(split))
 
 
-def _training_table(rows: list[Row], terms: list[Row], rng: random.Random, styles: list[str]) -> list[Row]:
+def _training_table(
+    rows: list[Row], terms: list[Row], rng: random.Random, styles: list[str], *, wide: bool
+) -> list[Row]:
     """Prompt sets, the written bank in its frames, and rewordings of both; shuffled."""
     made = _cap(rows, rng) + terms
     made += concepts.concept_rows(concepts.unsafe_concepts(), rng, unsafe=4, safe=4)
     made += concepts.concept_rows(concepts.safe_concepts(), rng, unsafe=4, safe=4)
-    made += frames.act_rows(rng, unsafe=4, safe=6, guides=3)
+    made += frames.act_rows(rng, unsafe=6, safe=7, guides=4)
     made += frames.topic_rows(rng, concerned=12, glorified=4)
     made += frames.group_rows(rng, hateful=900, respectful=900)
     made += frames.art_rows(rng, 1200)
-    made += situations.situation_rows(rng, safe=11, unsafe=9)
-    made += situations.prompt_rows(rng, safe=4, unsafe=4)
-    made += figurative.fiction_rows(rng, told=4, meant=2)
-    made += figurative.other_rows(rng, groups=500, invented=300, each=5)
-    made += augment.differing_in_one_detail(made, rng, unsafe=1900, safe=1900)
+    if wide:
+        made += situations.situation_rows(rng, safe=11, unsafe=9)
+        made += situations.prompt_rows(rng, safe=4, unsafe=4)
+        made += figurative.fiction_rows(rng, told=4, meant=2)
+        made += figurative.other_rows(rng, groups=500, invented=300, each=5)
+    made += augment.differing_in_one_detail(made, rng, unsafe=2200, safe=2200)
     made += augment.rare_names()
     rewordings = [
         augment.styled(made, rng, styles, unsafe=2000, safe=3500),
