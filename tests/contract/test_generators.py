@@ -80,5 +80,5 @@ def test_what_the_listener_raises_stops_the_run_and_comes_out_unchanged(generato
 
 def test_what_the_model_cannot_do_is_a_typed_error(generator: Generator) -> None:
     with pytest.raises(CountermarkError) as caught:
-        generator.generate(asked(width=768, height=768))
+        generator.generate(asked(width=1024, height=1024))
     assert caught.value.remedy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -81,7 +81,8 @@ class Canvas:
         line = np.stack([x, heights], -1)
         self.polygon(np.concatenate([line, [(1.01, floor + 0.01), (-0.01, floor + 0.01)]]), colour)
 
-    def finish(self) -> NDArray[np.uint8]:
-        """Return the picture, size×size×3, reduced from the oversampled surface."""
-        reduced = cv2.resize(self._pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
+    def finish(self, treat: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None) -> NDArray[np.uint8]:
+        """Return the picture, size×size×3, reduced from the oversampled surface after an optional treatment."""
+        pixels = self._pixels if treat is None else treat(self._pixels)
+        reduced = cv2.resize(pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(reduced, dtype=np.uint8)

@@ -1,119 +1,53 @@
-"""Judge the generator: does it draw what the prompt says, with edges as sharp as those of the renderer?
-
-A small classifier is trained on renders alone and then reads generated pictures. It forgives blur, so the figures
-stand beside an edge-sharpness ratio, and both beside a contact sheet for the eye.
-"""
+"""What a generated picture is measured by: a classifier's reading, the sharpness of its edges, and its variety."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import time
-from pathlib import Path
+from dataclasses import replace
+from itertools import combinations
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
-from countermark.generators.embedded.pipeline import DEFAULT_GUIDANCE, DEFAULT_STEPS, ScenePipeline
+from countermark.generators.embedded.models import SceneAutoencoder
+from countermark.generators.embedded.pipeline import ScenePipeline
 
 from .captions import full_caption
-from .render import HELD_OUT_SEEDS, LARGE, SMALL
-from .scenes import PLACES, Scene, render, scene_of
-from .things import COLOURED, COLOURS, THINGS
-from .train_autoencoder import HELD_OUT, as_tensor
+from .judge import QUESTIONS, accuracy, answers_of, load
+from .render import HELD_OUT_SEEDS, LARGE, reduced
+from .scenes import Scene, render, scene_of
+from .train_autoencoder import as_tensor, psnr
 
-BACKDROPS, DAYTIMES = tuple(PLACES), ("day", "sunset", "dawn", "night", "overcast")
-OBJECTS, HUES = ("none", *THINGS), tuple(COLOURS)
-QUESTIONS = ("scene", "time", "object", "colour")
+Pictures = NDArray[np.uint8]
+
 SHEET = (
     "a red lighthouse by the sea at dusk",
     "a blue house in the mountains at dawn",
-    "a yellow sailboat at sunset",
-    "a hot air balloon over the city",
-    "a green tent in the forest at night",
-    "a cactus in the desert at noon",
-    "pink tulips in a meadow in the morning",
-    "a snowman with a purple hat in the snow",
-    "an old windmill at golden hour",
-    "a castle with orange roofs in the mountains",
-    "a city skyline at night with the moon",
-    "an oak tree under a grey sky",
-)
+    "a painting of a yellow sailboat on a lake at sunset",
+    "a purple hot air balloon over a canyon",
+    "a small green tent in the forest at night",
+    "three cactuses in the desert at noon",
+    "pink tulips in a meadow in the morning, gouache",
+    "a snowman with a red hat in the snow",
+    "an orange windmill on a farm at golden hour",
+    "a white castle by a smoking volcano at night",
+    "two yellow buses in the city on a cloudy day",
+    "a palm tree on the beach under a blue sky",
+    "a white rocket over the desert at night with stars",
+    "a watercolour of a red church in the mountains in fog",
+    "a large orange cat on the left in the countryside at noon",
+    "three white ducks on a pond in the mist",
+    "a campfire in the woods after dark",
+    "a pink umbrella on a sandy beach at sunset, flat design",
+    "a green car in a canyon during the day",
+    "a red kite high above rolling hills on a sunny day",
+)  # fmt: skip
 
 
-class Judge(nn.Module):
-    """A convolutional classifier with one head for each question."""
-
-    def __init__(self, width: int = 24) -> None:
-        super().__init__()
-        plan = ((3, 1, 2), (1, 1, 1), (1, 2, 2), (2, 2, 1), (2, 4, 2), (4, 4, 1), (4, 4, 1))
-        layers: list[nn.Module] = []
-        for inputs, outputs, stride in plan:
-            channels = inputs if not layers else inputs * width
-            layers += [nn.Conv2d(channels, outputs * width, 3, stride, 1, bias=False),
-                       nn.BatchNorm2d(outputs * width), nn.ReLU()]  # fmt: skip
-        self.body = nn.Sequential(*layers)
-        answers = (len(BACKDROPS), len(DAYTIMES), len(OBJECTS), len(HUES))
-        self.heads = nn.ModuleList(nn.Linear(8 * width, n) for n in answers)
-
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """B×3×64×64 in -1..1 to the scores of each question."""
-        h = self.body(pictures)
-        h = torch.cat([h.mean((2, 3)), h.amax((2, 3))], 1)
-        return [head(h) for head in self.heads]
-
-
-def answers_of(scenes: list[Scene]) -> Tensor:
-    """The right answers, N×4; -1 where a question does not apply."""
-    return torch.tensor([
-        [BACKDROPS.index(s.backdrop), DAYTIMES.index(s.time), OBJECTS.index(s.thing or "none"),
-         HUES.index(s.colour) if s.thing in COLOURED else -1]
-        for s in scenes
-    ])  # fmt: skip
-
-
-def train_judge(work: Path, seconds: float) -> Judge:
-    """Train on renders (some blurred or noisy, so that softness alone does not mislead it), or load a trained one."""
-    judge, kept = Judge().to(memory_format=torch.channels_last), work / "judge.pt"
-    if kept.exists():
-        judge.load_state_dict(torch.load(kept))
-        return judge.eval()
-    pictures, rng = np.load(work / "renders.npy", mmap_mode="r"), np.random.default_rng(0)
-    answers = answers_of([scene_of(seed) for seed in range(len(pictures))])
-    optimiser = torch.optim.AdamW(judge.parameters(), 3e-3, weight_decay=0.02)
-    started = time.monotonic()
-    while (share := (time.monotonic() - started) / seconds) < 1:
-        optimiser.param_groups[0]["lr"] = 3e-3 * max(0.01, 1 - share)
-        rows = np.sort(rng.integers(0, len(pictures) - HELD_OUT, 64))
-        seen = as_tensor(pictures[rows])
-        if rng.random() < 0.4:
-            seen = F.avg_pool2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        seen = seen + torch.randn_like(seen) * float(rng.uniform(0, 0.1))
-        truth = answers[torch.from_numpy(rows)]
-        losses = [F.cross_entropy(out, truth[:, q], ignore_index=-1) for q, out in enumerate(judge(seen))]
-        optimiser.zero_grad()
-        torch.stack(losses).sum().backward()
-        optimiser.step()
-    torch.save(judge.state_dict(), kept)
-    return judge.eval()
-
-
-def accuracy(judge: Judge, pictures: Tensor, answers: Tensor) -> dict[str, float]:
-    """Share of right answers to each question, and of pictures with all of them right."""
-    with torch.inference_mode():
-        right = torch.stack([out.argmax(1) == answers[:, q] for q, out in enumerate(judge(pictures))], 1)
-    applies = answers >= 0
-    figures = {name: round(float(right[applies[:, q], q].float().mean()), 3) for q, name in enumerate(QUESTIONS)}
-    return {**figures, "all": round(float((right | ~applies).all(1).float().mean()), 3)}
-
-
-def sharpness(pictures: NDArray[np.uint8]) -> float:
+def sharpness(pictures: Pictures) -> float:
     """Contrast-weighted mean slope between neighbouring pixels: high when edges are one pixel wide."""
     values = []
     for picture in pictures:
@@ -123,9 +57,16 @@ def sharpness(pictures: NDArray[np.uint8]) -> float:
     return float(np.mean(values))
 
 
-def judged_scenes(count: int) -> list[Scene]:
+def spread(pictures: Pictures) -> float:
+    """Mean distance (root mean square, 0-255) between any two of some pictures, reduced to 64×64."""
+    small = reduced(pictures).astype(np.float64)
+    return float(np.mean([np.sqrt(((a - b) ** 2).mean()) for a, b in combinations(small, 2)]))
+
+
+def judged_scenes(count: int, first: int = HELD_OUT_SEEDS + 1_000_000) -> list[Scene]:
     """Held-out scenes with a thing in them."""
-    scenes, seed = [], HELD_OUT_SEEDS + 1_000_000
+    scenes: list[Scene] = []
+    seed = first
     while len(scenes) < count:
         scene = scene_of(seed)
         seed += 1
@@ -134,58 +75,70 @@ def judged_scenes(count: int) -> list[Scene]:
     return scenes
 
 
-def draw(pipe: ScenePipeline, prompt: str, seed: int, **settings: float) -> NDArray[np.uint8]:
-    """One generated picture."""
-    images = pipe(prompt, generator=torch.Generator().manual_seed(seed), output_type="np", **settings).images
-    return np.ascontiguousarray((images[0] * 255).round().astype(np.uint8))
+def draw(pipe: ScenePipeline, prompt: str, seeds: list[int], side: int = LARGE) -> Pictures:
+    """Pictures of one prompt, each drawn alone, uint8 N×side×side×3."""
+    pictures = []
+    for seed in seeds:
+        made = pipe(prompt, side, side, generator=torch.Generator().manual_seed(seed), output_type="np").images[0]
+        pictures.append((made * 255).round().astype(np.uint8))
+    return np.stack(pictures)
 
 
-def contact_sheet(pipe: ScenePipeline, path: Path, columns: int = 4, tile: int = 256) -> None:
-    """Write the pictures of fixed prompts, seed 7, as one image."""
-    tiles = [cv2.resize(draw(pipe, prompt, 7), (tile, tile), interpolation=cv2.INTER_AREA) for prompt in SHEET]
+def readings(pipe: ScenePipeline, scenes: list[Scene]) -> tuple[dict[str, float], float]:
+    """Shares of right readings of generated pictures, and their sharpness over that of renders of the same scenes."""
+    choose = random.Random(5)
+    pictures = np.concatenate([draw(pipe, full_caption(scene, choose), [k]) for k, scene in enumerate(scenes)])
+    figures = accuracy(load(), as_tensor(reduced(pictures)), answers_of(scenes))
+    renders = np.stack([render(scene, LARGE) for scene in scenes])
+    return figures, sharpness(pictures) / sharpness(renders)
+
+
+def readings_of_renders(count: int) -> dict[str, float]:
+    """Shares of right readings of held-out renders: the judge's own limit."""
+    scenes = [scene_of(HELD_OUT_SEEDS + 2_000_000 + k) for k in range(count)]
+    return accuracy(load(), as_tensor(np.stack([render(scene, 64) for scene in scenes])), answers_of(scenes))
+
+
+def variety(pipe: ScenePipeline, prompts: int, each: int) -> float:
+    """Mean distance between samples of one prompt over that between renders of the same description.
+
+    The renders share what the prompt names (scene, time, style, one thing in the middle, its colour) and differ in what
+    is left to chance; their sky is drawn anew, as the prompt does not name it.
+    """
+    ratios = []
+    for scene in judged_scenes(prompts, HELD_OUT_SEEDS + 3_000_000):
+        named = replace(scene, count=1, size="middling", side="middle")
+        seeds = list(range(HELD_OUT_SEEDS + named.seed, HELD_OUT_SEEDS + named.seed + each))
+        skies = [replace(named, seed=seed, sky=_another_sky(named, seed)) for seed in seeds]
+        renders = np.stack([render(one, LARGE) for one in skies])
+        ratios.append(spread(draw(pipe, full_caption(named, random.Random(named.seed)), seeds)) / spread(renders))
+    return float(np.mean(ratios))
+
+
+def _another_sky(scene: Scene, seed: int) -> str | None:
+    """The sky of the first scene from a seed on that has the same time."""
+    while (other := scene_of(seed)).time != scene.time:
+        seed += 1
+    return other.sky
+
+
+def reconstruction(autoencoder: SceneAutoencoder, count: int) -> float:
+    """Mean PSNR in dB of held-out renders that went through the autoencoder, at its own 64×64."""
+    seeds = range(HELD_OUT_SEEDS + 4_000_000, HELD_OUT_SEEDS + 4_000_000 + count)
+    seen = as_tensor(np.stack([render(scene_of(seed), 64) for seed in seeds]))
+    with torch.inference_mode():
+        parts = [autoencoder.decode(autoencoder.encode(part)).clamp(-1, 1) for part in seen.split(100)]
+    return psnr(seen, torch.cat(parts))
+
+
+def contact_sheet(pipe: ScenePipeline, columns: int = 5, tile: int = 256) -> Image.Image:
+    """Pictures of fixed prompts, seed 7, none of them chosen, as one image."""
+    tiles = [cv2.resize(draw(pipe, p, [7])[0], (tile, tile), interpolation=cv2.INTER_AREA) for p in SHEET]
     rows = [np.concatenate(tiles[k : k + columns], 1) for k in range(0, len(tiles), columns)]
-    Image.fromarray(np.concatenate(rows)).save(path, optimize=True)
+    return Image.fromarray(np.concatenate(rows))
 
 
-def main() -> None:
-    """Print figures as JSON and write a contact sheet."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True, help="folder of the packed pipeline")
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--judge-seconds", type=float, default=120)
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
-    parser.add_argument("--guidance", type=float, default=DEFAULT_GUIDANCE)
-    parser.add_argument("--sheet", type=Path)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    judge = train_judge(args.work, args.judge_seconds)
-    renders = np.load(args.work / "renders.npy", mmap_mode="r")
-    known = range(len(renders) - HELD_OUT, len(renders))
-    baseline = accuracy(judge, as_tensor(renders[known.start :]), answers_of([scene_of(k) for k in known]))
-    pipe = ScenePipeline.from_pretrained(args.model)
-    pipe.set_progress_bar_config(disable=True)
-    scenes, choose = judged_scenes(args.count), random.Random(5)
-    settings = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
-    started = time.process_time()
-    pictures = np.stack([draw(pipe, full_caption(s, choose), k, **settings) for k, s in enumerate(scenes)])
-    seconds = (time.process_time() - started) / len(scenes)
-    small = np.stack([cv2.resize(p, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for p in pictures]).astype(np.uint8)
-    reference = np.stack([render(s, LARGE) for s in scenes])
-    figures = {
-        "judge_on_renders": baseline,
-        "judge_on_generated": accuracy(judge, as_tensor(small), answers_of(scenes)),
-        "sharpness_ratio": round(sharpness(pictures) / sharpness(reference), 3),
-        "cpu_seconds_per_image": round(seconds, 2),
-        "steps": args.steps,
-        "guidance": args.guidance,
-        "pictures": len(scenes),
-    }
-    print(json.dumps(figures, indent=2))
-    if args.sheet is not None:
-        contact_sheet(pipe, args.sheet)
-
-
-if __name__ == "__main__":
-    main()
+__all__ = [
+    "QUESTIONS", "SHEET", "contact_sheet", "draw", "judged_scenes", "readings", "readings_of_renders",
+    "reconstruction", "sharpness", "spread", "variety",
+]  # fmt: skip

@@ -1,14 +1,18 @@
-"""What the three trainings share: Muon for matrices and kernels, AdamW for the rest, moving averages."""
+"""What the trainings share: Muon for matrices and kernels, AdamW for the rest, moving averages."""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .team import Team
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -17,11 +21,11 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """Push the singular values of a matrix towards one (Newton-Schulz, Jordan et al. 2024, "Muon")."""
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
+    x = ((matrix.T if tall else matrix) / (matrix.norm() + 1e-7)).bfloat16()
     for _ in range(steps):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.T if tall else x).float()
 
 
 class Muon(torch.optim.Optimizer):
@@ -57,26 +61,39 @@ def _suits_muon(name: str, param: Tensor) -> bool:
     return param.ndim in (2, 4) and min(param.shape[0], param[0].numel()) > 4
 
 
-class Trainer:
-    """Optimisers, learning-rate schedule by wall clock, gradient clipping, moving averages and a running loss.
+@dataclass(frozen=True)
+class Budget:
+    """How long a training is: so many optimiser steps or, where `seconds` is given, so many seconds."""
 
-    `muon` and `adam` are learning rates; `cooldown` is the share of the time over which they fall to nothing;
-    `average` is the decay of the moving averages.
+    steps: int
+    seconds: float | None = None
+
+    def share(self, steps: int, elapsed: float) -> float:
+        """The share of the training that is done."""
+        return steps / self.steps if self.seconds is None else elapsed / self.seconds
+
+
+class Trainer:
+    """Optimisers, learning-rate schedule, gradient clipping, moving averages and a running loss, for a team.
+
+    `muon` and `adam` are learning rates; `cooldown` is the share of the training over which they fall to nothing;
+    `average` is the decay of the moving averages. A training is as long as `budget` says, in steps or in seconds.
     """
 
     def __init__(
         self,
         models: dict[str, nn.Module],
+        team: Team,
+        budget: Budget,
         *,
-        seconds: float,
         muon: float,
         adam: float,
         cooldown: float,
         average: float,
         warmup: int = 100,
     ) -> None:
-        self.models = models
-        self.seconds, self.cooldown, self.average, self.warmup = seconds, cooldown, average, warmup
+        self.models, self.team, self.budget = models, team, budget
+        self.cooldown, self.average, self.warmup = cooldown, average, warmup
         self.params: list[Tensor] = []
         self.optimisers: list[tuple[torch.optim.Optimizer, float]] = []
         for model in models.values():
@@ -87,27 +104,33 @@ class Trainer:
             self.optimisers.append((torch.optim.AdamW(rest, adam, betas=(0.9, 0.98), weight_decay=0.0), adam))
             self.params += [p for _, p in named]
         self.averages = {name: copy.deepcopy(model).eval().requires_grad_(False) for name, model in models.items()}
-        self.steps, self.running, self.started, self.earlier = 0, 0.0, time.monotonic(), 0.0
+        self.steps, self.running, self.elapsed, self.last = 0, 0.0, 0.0, time.monotonic()
+        team.agree(self._tensors())
+
+    def _tensors(self) -> list[Tensor]:
+        return [p for group in (self.models, self.averages) for model in group.values() for p in model.parameters()]
 
     @property
-    def elapsed(self) -> float:
-        """Seconds of training so far, those before a resume included."""
-        return self.earlier + time.monotonic() - self.started
+    def share(self) -> float:
+        """How much of the training is done, 0 to 1; the same in every process of the team."""
+        return min(1.0, self.budget.share(self.steps, self.elapsed))
 
     @property
     def finished(self) -> bool:
-        """Whether the time is up."""
-        return self.elapsed >= self.seconds
+        """Whether the training is over."""
+        return self.share >= 1.0
 
     def update(self, loss: Tensor) -> None:
         """One optimiser step on a loss."""
-        share = min(1.0, self.elapsed / self.seconds)
-        factor = min(1.0, (self.steps + 1) / self.warmup) * min(1.0, max(0.01, (1 - share) / self.cooldown))
+        factor = min(1.0, (self.steps + 1) / self.warmup) * min(1.0, max(0.01, (1 - self.share) / self.cooldown))
         for optimiser, rate in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        now = time.monotonic()
+        seconds, value = self.team.average(self.params, now - self.last, float(loss.detach()))
+        self.elapsed, self.last = self.elapsed + seconds, now
         nn.utils.clip_grad_norm_(self.params, 1.0)
         for optimiser, _ in self.optimisers:
             optimiser.step()
@@ -117,8 +140,28 @@ class Trainer:
                 targets, sources = list(self.averages[name].parameters()), list(model.parameters())
                 torch._foreach_lerp_(targets, sources, 1 - keep)
         self.steps += 1
-        value = float(loss.detach())
         self.running = value if self.steps == 1 else 0.98 * self.running + 0.02 * value
+
+    def progress(self) -> str:
+        """Steps, seconds, milliseconds a step and the running loss, for a line of print."""
+        pace = 1000 * self.elapsed / max(1, self.steps)
+        return f"{self.steps} {self.elapsed:.0f}s ({100 * self.share:.1f} %) {pace:.0f} ms loss {self.running:.4f}"
+
+    def figures(self) -> dict[str, float]:
+        """What a model card says of a training."""
+        return {"steps": self.steps, "processes": self.team.size, "seconds": round(self.elapsed)}
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; a half-written one never takes its place."""
+        partial = path.with_suffix(".partial")
+        torch.save(self.state(), partial)
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint, if there is one."""
+        if path.exists():
+            self.load(torch.load(path))
+        self.team.wait()
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on later."""
@@ -136,5 +179,5 @@ class Trainer:
             self.averages[name].load_state_dict(state["averages"][name])
         for (optimiser, _), saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.steps, self.running, self.earlier = state["steps"], state["running"], state["elapsed"]
-        self.started = time.monotonic()
+        self.steps, self.running, self.elapsed = state["steps"], state["running"], state["elapsed"]
+        self.last = time.monotonic()

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from countermark.generators.embedded.models import SceneAutoencoder
 
-from .optimise import Trainer
+from .optimise import Budget, Trainer
+from .render import HELD_OUT
+from .team import Team, run_team
 
-HELD_OUT = 512
+STEPS = 4_500
+BATCH = 24
 LATENT_NOISE = 0.1
 
 
@@ -59,50 +62,47 @@ def finish(trainer: Trainer, pictures: NDArray[np.uint8], folder: Path) -> None:
         held_out = as_tensor(pictures[-HELD_OUT:])
         quality = psnr(held_out, model.decode(model.encode(held_out)).clamp(-1, 1))
     model.save_pretrained(folder)
-    figures = {"steps": trainer.steps, "psnr_64": round(quality, 2), "seconds": round(trainer.elapsed)}
+    figures = {**trainer.figures(), "psnr_64": round(quality, 2)}
     (folder / "training.json").write_text(json.dumps(figures))
     print(figures, flush=True)
+
+
+def train(team: Team, args: argparse.Namespace) -> None:
+    """What each process of the team does."""
+    pictures = np.load(args.work / "renders.npy", mmap_mode="r")
+    rng = np.random.default_rng(team.rank)
+    model = SceneAutoencoder().to(memory_format=torch.channels_last)
+    trainer = Trainer(
+        {"autoencoder": model}, team, Budget(args.steps, args.seconds),
+        muon=args.muon, adam=args.adam, cooldown=0.5, average=0.998,
+    )  # fmt: skip
+    trainer.resume(args.work / "autoencoder.pt")
+    while not trainer.finished:
+        rows = np.sort(rng.integers(0, len(pictures) - HELD_OUT, BATCH))
+        seen = as_tensor(pictures[rows])
+        with torch.autocast("cpu", torch.bfloat16):
+            codes = model.encoder(seen).float()
+            drawn = model.picture(model.decoder(codes + LATENT_NOISE * torch.randn_like(codes))).float()
+        error = (drawn - seen).abs().mean() + 2 * ((drawn - seen) ** 2).mean() + 0.5 * slope_error(drawn, seen)
+        trainer.update(error + 2e-3 * (codes**2).mean())
+        if team.leads and trainer.steps % 100 == 0:
+            print(f"{trainer.progress()} {psnr(drawn.detach(), seen):.1f} dB", flush=True)
+        if team.leads and trainer.steps % 1000 == 0:
+            trainer.save(args.work / "autoencoder.pt")
+    if team.leads:
+        finish(trainer, pictures, args.work / "autoencoder")
 
 
 def main() -> None:
     """Train on `renders.npy` and write `autoencoder/`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=700)
-    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seconds", type=float, help="train for so long instead of so many steps")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--muon", type=float, default=3e-3)
     parser.add_argument("--adam", type=float, default=2e-3)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
-    pictures = np.load(args.work / "renders.npy", mmap_mode="r")
-    rng = np.random.default_rng(0)
-    model = SceneAutoencoder().to(memory_format=torch.channels_last)
-    trainer = Trainer(
-        {"autoencoder": model}, seconds=args.seconds, muon=args.muon, adam=args.adam, cooldown=0.5, average=0.998
-    )
-    checkpoint = args.work / "autoencoder.pt"
-    if checkpoint.exists():
-        trainer.load(torch.load(checkpoint))
-    print("parameters", sum(p.numel() for p in model.parameters()), flush=True)
-    while not trainer.finished:
-        rows = np.sort(rng.integers(0, len(pictures) - HELD_OUT, args.batch))
-        seen = as_tensor(pictures[rows])
-        codes = model.encoder(seen)
-        drawn = model.picture(model.decoder(codes + LATENT_NOISE * torch.randn_like(codes)))
-        error = (drawn - seen).abs().mean() + 2 * ((drawn - seen) ** 2).mean() + 0.5 * slope_error(drawn, seen)
-        trainer.update(error + 2e-3 * (codes**2).mean())
-        if trainer.steps % 100 == 0:
-            rate = trainer.steps * args.batch / trainer.elapsed
-            quality = psnr(drawn.detach(), seen)
-            print(
-                f"{trainer.steps} {trainer.elapsed:.0f}s loss {trainer.running:.4f} {quality:.1f} dB {rate:.0f}/s",
-                flush=True,
-            )
-        if trainer.steps % 1000 == 0:
-            torch.save(trainer.state(), checkpoint)
-    finish(trainer, pictures, args.work / "autoencoder")
+    run_team(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -56,11 +56,15 @@ GENERATED: Final = (
     ("snowy mountains and a blue house at noon", 3),
     ("a yellow tent in the desert at dusk", 4),
     ("a windmill in a green meadow in the morning", 5),
-    ("a white castle on a hill at night", 6),
-    ("a purple balloon over the mountains at sunset", 7),
-    ("a wooden house in a forest at noon", 8),
+    ("a white castle by a volcano at night", 6),
+    ("a purple balloon over a canyon at sunset", 7),
+    ("a painting of a cottage in the forest at noon", 8),
+    ("three white ducks on a lake in fog", 9),
+    ("a yellow bus in the city on a cloudy day", 10),
+    ("a watercolour of a palm tree on the beach", 11),
+    ("a large orange cat on a farm, flat illustration", 12),
 )
-"""Prompt and seed for the embedded model: flat, smooth pictures, unlike photographs."""
+"""Prompt and seed for the embedded model: smooth pictures, flat and painted, unlike photographs."""
 
 _UNTUNED: Final = ("reporting", "textures", "graphics", "generated")
 SETS: Final = (*_UNTUNED, "untuned", "tuning")

@@ -31,6 +31,14 @@ _PEERS = f"word list,alt-profanity-check,char TF-IDF,{_OPINIONS}"
 @click.option("--prompts", required=True, type=_FOLDER, help="A folder of JSON-lines files: text, labels, source.")
 @click.option("--images", type=_FOLDER, help="A folder of pictures, with safe/ and unsafe/ or harmless all.")
 @click.option(
+    "--set",
+    "picture_set",
+    type=click.Choice(("reporting", "textures", "graphics", "generated", "untuned")),
+    default="reporting",
+    show_default=True,
+    help="Pictures to measure where no folder is named: shipped photographs, or what the embedded model draws, ….",
+)
+@click.option(
     "--peers", default=_PEERS, show_default=True, help="Who else, with commas; opinions: those of the settings; none."
 )
 @click.option(
@@ -49,6 +57,7 @@ def command(
     *,
     prompts: Path,
     images: Path | None,
+    picture_set: str,
     peers: str,
     limit: int,
     policy: Path | None,
@@ -84,7 +93,7 @@ def command(
         raise UsageError(f"{output} does not end in .png.", remedy="The plot is a PNG file: -o PICTURE.png.")
     found = load_prompts(prompts, limit=limit)
     judges, absent = _judges(settings, rules, found, [name.strip() for name in peers.split(",") if name.strip()])
-    pictures = _pictures(settings, rules, images, limit or None)
+    pictures = _pictures(settings, rules, images or picture_set, limit or None)
     with progress("Prompts", len(found.rows) * len(judges)) as advance:
         report = measure(found, judges, rules, absent=absent, pictures=pictures, limit=limit, advance=advance)
     if as_json:
@@ -140,14 +149,14 @@ def _image_detectors(settings: Settings) -> dict[str, ImageClassifier]:
     return found
 
 
-def _pictures(settings: Settings, policy: Policy, images: Path | None, limit: int | None) -> PictureFigures | None:
-    """The image stage on the user's pictures, or on the shipped photographs where these are installed."""
+def _pictures(settings: Settings, policy: Policy, images: Path | str, limit: int | None) -> PictureFigures | None:
+    """The image stage on a folder of the user's, or on a set of the bench's where its packages are installed."""
     from countermark.bench.safety.photographs import folder, measure_pictures, shipped
     from countermark.compose import default_image_safety
     from countermark.errors import MissingExtra
 
     try:
-        pictures = folder(images, limit) if images is not None else shipped(limit)
+        pictures = shipped(limit, images) if isinstance(images, str) else folder(images, limit)
     except MissingExtra as error:
         note(f"No pictures are measured: {error.message}")
         return None

@@ -167,3 +167,9 @@ def test_a_folder_without_labels_is_harmless_and_an_empty_one_is_refused(tmp_pat
     Image.fromarray(photograph("coffee", 128)).save(tmp_path / "coffee.png")
     assert [one.label for one in folder(tmp_path).pictures] == ["safe"]
     assert [one.label for one in shipped(2).pictures] == ["safe", "safe"]
+
+
+def test_pictures_of_the_embedded_model_can_be_measured() -> None:
+    drawn = shipped(1, "generated")
+    assert drawn.name == "the set generated"
+    assert [(one.label, one.pixels().shape) for one in drawn.pictures] == [("safe", (512, 512, 3))]

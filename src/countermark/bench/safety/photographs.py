@@ -53,15 +53,19 @@ class Pictures:
     pictures: tuple[Labelled, ...]
 
 
-def shipped(limit: int | None = None) -> Pictures:
-    """The photographs in the wheels of scikit-image and scikit-learn: harmless all.
+def shipped(limit: int | None = None, name: str = DEFAULT_SET) -> Pictures:
+    """A set of the bench's own pictures, harmless all: photographs in wheels, or what the embedded model draws.
+
+    Args:
+        limit: the first so many only.
+        name: one of :data:`countermark.bench.images.SETS`.
 
     Raises:
-        MissingExtra: they are not installed.
+        MissingExtra: the packages that hold or make them are not installed.
     """
-    found = load_set(DEFAULT_SET, limit=limit)
+    found = load_set(name, limit=limit)
     return Pictures(
-        f"shipped photographs ({DEFAULT_SET})",
+        f"shipped photographs ({name})" if name == DEFAULT_SET else f"the set {name}",
         tuple(Labelled(SAFE, lambda picture=picture: picture.pixels) for picture in found.pictures),  # type: ignore[misc]
     )
 

@@ -11,21 +11,22 @@ from typing import Any, Final
 import numpy as np
 import torch
 from diffusers.utils import logging
+from numpy.typing import NDArray
+from PIL import Image
 
 from countermark.errors import GenerationFailed, UsageError
-from countermark.generators.embedded.pipeline import DEFAULT_GUIDANCE, DEFAULT_STEPS, SIDE, ScenePipeline
+from countermark.generators.embedded.pipeline import DEFAULT_GUIDANCE, DEFAULT_STEPS, SIDES, ScenePipeline, steps_of
 from countermark.generators.embedded.weights import SHIPPED, verified_digest
 from countermark.generators.interface import Generated, OnStep, Watch
 from countermark.generators.steps import UNSEEN, StepRelay
 from countermark.model import GenerationRequest, ModelRef
 
 MODEL_ID: Final = "countermark/embedded-scenes"
-MODEL_VERSION: Final = "1"
-_LISTED_WORDS: Final = 8
+MODEL_VERSION: Final = "2"
 
 
 class EmbeddedGenerator:
-    """Draws 512×512 flat illustrations of landscapes on the CPU; offline, about a second for an image.
+    """Draws scenes of 512×512 or 768×768 pixels on the CPU; offline, less than a second for an image.
 
     The digests of all weight files are checked before any of them is loaded.
 
@@ -57,20 +58,52 @@ class EmbeddedGenerator:
         """Draw the images of a request.
 
         Image k has the seed `seed + k`. The same seed, count, steps and guidance give the same pixels on the same
-        machine.
+        machine. What the prompt asks for and the model cannot draw is said in the notices.
 
         Raises:
-            UsageError: a size other than 512×512 is asked for.
+            UsageError: a size other than 512×512 or 768×768 is asked for.
             GenerationFailed: the model raised.
         """
-        _check_size(request)
+        return self._made(request, {}, on_step, watch)
+
+    def edit(
+        self,
+        request: GenerationRequest,
+        image: NDArray[np.uint8],
+        *,
+        strength: float = 0.7,
+        on_step: OnStep | None = None,
+    ) -> Generated:
+        """Draw the images of a request over a given one.
+
+        Args:
+            request: as for :meth:`generate`; `steps` is the number for strength 1, so fewer are made.
+            image: RGB uint8 H×W×3 of any size and shape; the model sees it reduced to 64×64.
+            strength: how much of it is drowned in noise, above 0 and at most 1 (nothing of it is left).
+            on_step: hears of every step.
+
+        Raises:
+            UsageError: the size or the strength is none that this model takes.
+            GenerationFailed: the model raised.
+        """
+        if not 0 < strength <= 1:
+            raise UsageError(f"The strength of an edit is {strength:g}.", remedy="Give a number above 0 and at most 1.")
+        extra = {"image": Image.fromarray(image), "strength": strength}
+        return self._made(request, extra, on_step, None)
+
+    def _made(
+        self, request: GenerationRequest, extra: dict[str, Any], on_step: OnStep | None, watch: Watch | None
+    ) -> Generated:
+        side = _side(request)
         seed = secrets.randbits(63) if request.seed is None else request.seed
         steps = request.steps or DEFAULT_STEPS
         guidance = DEFAULT_GUIDANCE if request.guidance is None else request.guidance
-        relay = StepRelay(on_step, steps, watch=watch)
+        relay = StepRelay(on_step, steps_of(steps, extra.get("strength", 1.0)), watch=watch)
         try:
             arrays = self._pipe(
                 request.prompt,
+                height=side,
+                width=side,
                 negative_prompt=request.negative_prompt,
                 num_inference_steps=steps,
                 guidance_scale=guidance,
@@ -78,23 +111,19 @@ class EmbeddedGenerator:
                 generator=[torch.Generator().manual_seed(seed + k) for k in range(request.count)],
                 callback_on_step_end=relay,
                 output_type="np",
+                **extra,
             ).images
         except Exception as error:
             relay.reraise()
             raise GenerationFailed("The embedded generator could not draw an image.") from error
         parameters: dict[str, str | int] = {
-            "seed": str(seed), "steps": steps, "guidance": f"{guidance:g}", "width": SIDE, "height": SIDE,
+            "seed": str(seed), "steps": steps, "guidance": f"{guidance:g}", "width": side, "height": side,
             "count": request.count, "scheduler": type(self._pipe.scheduler).__name__,
         }  # fmt: skip
+        if "strength" in extra:
+            parameters["strength"] = f"{extra['strength']:g}"
         unseen = (UNSEEN,) if relay.unseen else ()
-        return Generated(_as_uint8(arrays), parameters, (*self._notices(request), *unseen))
-
-    def _notices(self, request: GenerationRequest) -> tuple[str, ...]:
-        words = self._pipe.unknown_words(request.prompt)
-        if not words:
-            return ()
-        listed = ", ".join(words[:_LISTED_WORDS]) + (", …" if len(words) > _LISTED_WORDS else "")
-        return (f"The embedded generator does not know these words and left them out: {listed}.",)
+        return Generated(_as_uint8(arrays), parameters, (*self._pipe.read(request.prompt).notices, *unseen))
 
 
 @contextmanager
@@ -109,12 +138,14 @@ def _no_loading_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _check_size(request: GenerationRequest) -> None:
-    if (request.width or SIDE, request.height or SIDE) != (SIDE, SIDE):
+def _side(request: GenerationRequest) -> int:
+    width, height = request.width or request.height or SIDES[0], request.height or request.width or SIDES[0]
+    if width != height or width not in SIDES:
         raise UsageError(
-            f"The embedded generator draws {SIDE}×{SIDE} pixels only.",
+            f"The embedded generator draws {' or '.join(f'{side}×{side}' for side in SIDES)} pixels only.",
             remedy="Leave out width and height, or choose another model.",
         )
+    return width
 
 
 def _as_uint8(arrays: Any) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], ...]:

@@ -1,9 +1,9 @@
 """The four learned parts of the embedded generator.
 
 ``SceneAutoencoder`` maps 64×64 pictures to 16×16 latents and back, ``SceneTransformer`` predicts the flow-matching
-velocity of those latents, ``WordEncoder`` turns word numbers into vectors, ``SceneUpsampler`` draws the 512×512
-picture from the autoencoder's last features. Every convolution pads by repeating the border: zero padding shows as a
-frame round the picture.
+velocity of those latents, ``WordEncoder`` turns word numbers into vectors, ``SceneUpsampler`` draws the picture of 512
+or 768 pixels a side from the autoencoder's last features. Every convolution pads by repeating the border: zero padding
+shows as a frame round the picture.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class WordEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, words: tuple[str, ...] = (), dim: int = 96, heads: int = 4, max_words: int = 32) -> None:
+    def __init__(self, words: tuple[str, ...] = (), dim: int = 128, heads: int = 4, max_words: int = 32) -> None:
         super().__init__()
         self.table = nn.Embedding(len(words) + 1, dim)
         self.position = nn.Parameter(torch.randn(max_words, dim) * 0.1)
@@ -177,8 +177,8 @@ class SceneTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(  # noqa: PLR0917 (the configuration of a saved model)
-        self, channels: int = 8, width: int = 96, blocks: int = 2, dim: int = 224, depth: int = 4, heads: int = 7,
-        word_dim: int = 96,
+        self, channels: int = 8, width: int = 112, blocks: int = 2, dim: int = 240, depth: int = 5, heads: int = 6,
+        word_dim: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
         self.enter = conv3(channels * 4, width)
@@ -224,42 +224,63 @@ class SceneTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return F.pixel_shuffle(self.leave(F.silu(channel_norm(x))), 2)
 
 
-def _bilinear_choice(scale: int) -> Tensor:
-    """Logits with which choosing among the 3×3 cells is bilinear interpolation: where training begins."""
-    within = (torch.arange(scale) + 0.5) / scale - 0.5
+class Waves(nn.Module):
+    """Smooth functions over a cell, as sums of cosines: so many numbers a function, whatever the pixels to a cell."""
+
+    def __init__(self, order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, pixels: int, like: Tensor) -> Tensor:
+        """Values of the order² functions at the pixels² pixel centres of a cell, order²×pixels²."""
+        centres = (torch.arange(pixels, device=like.device, dtype=like.dtype) + 0.5) / pixels
+        rows = torch.cos(math.pi * torch.arange(self.order, device=like.device, dtype=like.dtype)[:, None] * centres)
+        functions: Tensor = torch.einsum("iy,jx->ijyx", rows, rows)
+        return functions.reshape(self.order**2, pixels**2)
+
+
+def _bilinear_choice(waves: Waves, pixels: int = 16) -> Tensor:
+    """Coefficients with which choosing among the 3×3 cells is nearly bilinear interpolation: where training begins."""
+    within = (torch.arange(pixels) + 0.5) / pixels - 0.5
     near = (1 - (within[None] - torch.tensor([-1.0, 0.0, 1.0])[:, None]).abs()).clamp(min=0)
-    return torch.log(torch.einsum("yi,xj->yxij", near, near) + 1e-3).flatten()
+    logits = torch.log(torch.einsum("yi,xj->yxij", near, near) + 0.02).view(9, pixels**2)
+    coefficients: Tensor = torch.linalg.lstsq(waves(pixels, logits).T, logits.T).solution
+    return coefficients.T.flatten()
 
 
 class SceneUpsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """64×64 features and picture to the 512×512 picture, by choosing instead of painting.
+    """64×64 features and picture to a picture of any larger size, by choosing instead of painting.
 
-    Each of the 64 pixels that a cell becomes is a convex mixture of the colours of the 3×3 cells round it (the
-    "convex upsampling" of RAFT, Teed and Deng 2020). Choosing one colour or its neighbour gives edges that are sharp
-    by construction. The colours chosen from are the small picture's, cleaned where a cell holds two of them.
+    Each pixel of a cell is a convex mixture of the colours of the 3×3 cells round it (the "convex upsampling" of
+    RAFT, Teed and Deng 2020). Choosing one colour or its neighbour gives edges that are sharp by construction. The
+    colours chosen from are the small picture's, cleaned where a cell holds two of them. How much each of the nine
+    counts is a smooth function over the cell, so the same outlines can be drawn at any number of pixels to a cell.
     """
 
-    SCALE = 8
-
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, features: int = 16, width: int = 56, depth: int = 3) -> None:
+    def __init__(self, features: int = 16, width: int = 64, coarse: int = 96, order: int = 6) -> None:
         super().__init__()
-        self.enter = conv3(features + 3, width)
-        self.body = nn.ModuleList(Residual(width) for _ in range(depth))
+        self.waves = Waves(order)
+        self.enter = nn.Sequential(conv3(features + 3, width), Residual(width), Residual(width))
+        self.whole = nn.Sequential(
+            nn.Conv2d(width, coarse, 2, stride=2), Residual(coarse), Residual(coarse), nn.SiLU(),
+            nn.Conv2d(coarse, width * 4, 1), nn.PixelShuffle(2),
+        )  # fmt: skip
+        self.leave = nn.Sequential(Residual(width), Residual(width), nn.SiLU())
         self.clean = start_at_zero(conv3(width, 3))
-        self.choose = nn.Conv2d(width, 9 * self.SCALE**2, 1)
+        self.choose = nn.Conv2d(width, 9 * order**2, 1)
         nn.init.normal_(self.choose.weight, std=0.02)
-        self.choose.bias = nn.Parameter(_bilinear_choice(self.SCALE))
+        self.choose.bias = nn.Parameter(_bilinear_choice(self.waves))
 
-    def forward(self, features: Tensor, picture: Tensor) -> Tensor:
-        """Features B×F×H×W and the small picture B×3×H×W to B×3×8H×8W."""
+    def forward(self, features: Tensor, picture: Tensor, pixels: int = 8) -> Tensor:
+        """Features B×F×H×W and the small picture B×3×H×W to B×3×pH×pW, `pixels` being p."""
         x = self.enter(torch.cat([features, picture], 1))
-        for block in self.body:
-            x = block(x)
-        x = F.silu(x)
+        x = self.leave(x + self.whole(x))
         batch, _, height, width = picture.shape
         colours = F.unfold(F.pad(picture + self.clean(x), (1, 1, 1, 1), mode="replicate"), 3)
         colours = colours.view(batch, 3, 9, height * width)
-        weights = self.choose(x).view(batch, 9, self.SCALE**2, height * width).softmax(1)
+        smooth = self.choose(x).view(batch, 9, self.waves.order**2, height * width)
+        weights = torch.einsum("bnkp,ks->bnsp", smooth, self.waves(pixels, smooth)).softmax(1)
         chosen = torch.einsum("bcnp,bnsp->bcsp", colours, weights)
-        return F.pixel_shuffle(chosen.reshape(batch, 3 * self.SCALE**2, height, width), self.SCALE)
+        drawn: Tensor = F.pixel_shuffle(chosen.reshape(batch, 3 * pixels**2, height, width), pixels)
+        return drawn

@@ -1,4 +1,4 @@
-"""The embedded generator as a diffusers pipeline: words in, 512×512 flat illustrations out."""
+"""The embedded generator as a diffusers pipeline: words in, illustrated scenes of 512 or 768 pixels a side out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ImagePipelineOutput
 from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from countermark.generators.embedded.models import SceneAutoencoder, SceneTransformer, SceneUpsampler, WordEncoder
+from countermark.generators.embedded.reading import Reading, read
 from countermark.generators.embedded.vocabulary import Vocabulary
 
-SIDE = 512
-"""Pixels a side: the only size that the model draws."""
+SIDES = (512, 768)
+"""Pixels a side that the model draws; pictures are square."""
 
 DEFAULT_STEPS = 24
 DEFAULT_GUIDANCE = 3.5
@@ -23,11 +26,16 @@ _FULL_GUIDANCE = (0.1, 0.95)
 StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any] | None]
 
 
+def steps_of(steps: int, strength: float) -> int:
+    """How many of some steps are made for an image to image of this strength: at least one."""
+    return max(1, round(strength * steps))
+
+
 class ScenePipeline(DiffusionPipeline):  # type: ignore[misc]
     """Text to image with the embedded generator's parts, in the layout and with the keywords of diffusers.
 
-    Words outside the vocabulary are left out of the prompt; :meth:`unknown_words` names them. The same seed, number
-    of images and number of steps give the same pixels on the same machine.
+    A prompt is first reduced to what the model learnt; :meth:`read` says what that leaves. The same seed, number of
+    images and number of steps give the same pixels on the same machine.
     """
 
     model_cpu_offload_seq = "text_encoder->transformer->autoencoder->upsampler"
@@ -57,22 +65,24 @@ class ScenePipeline(DiffusionPipeline):  # type: ignore[misc]
         """The words that the model learnt."""
         return Vocabulary(self.text_encoder.config.words)
 
-    def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """The words of a prompt that the model never learnt and will not draw."""
-        return self.vocabulary.unknown(prompt)
+    def read(self, prompt: str) -> Reading:
+        """What the model will make of a prompt, and what it will not draw of it."""
+        return read(prompt, self.vocabulary)
 
     @torch.inference_mode()
     def __call__(  # noqa: PLR0917 (the keywords of diffusers)
         self,
         prompt: str | Sequence[str],
-        height: int = SIDE,
-        width: int = SIDE,
+        height: int = SIDES[0],
+        width: int = SIDES[0],
         num_inference_steps: int = DEFAULT_STEPS,
         guidance_scale: float = DEFAULT_GUIDANCE,
         negative_prompt: str = "",
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
+        image: Image.Image | Tensor | None = None,
+        strength: float = 0.7,
         output_type: str = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -82,31 +92,41 @@ class ScenePipeline(DiffusionPipeline):  # type: ignore[misc]
 
         Args:
             prompt: one prompt or several.
-            height: must be 512.
-            width: must be 512.
+            height: 512 or 768.
+            width: the same as the height.
             num_inference_steps: Euler steps of the flow, at least 1; 24 is plenty.
             guidance_scale: classifier-free guidance; 1 switches it off.
             negative_prompt: words to steer away from, in all pictures.
             num_images_per_prompt: pictures for each prompt.
             generator: source of the initial noise, one or one for each picture.
             latents: initial noise instead, B×8×16×16.
+            image: a picture to start from (image to image): of PIL, or B×3×H×W in 0..1. It is reduced to 64×64.
+            strength: how much of that picture is drowned in noise, above 0 and at most 1 (nothing of it is left).
             output_type: "pil", "np", "pt", or "latent" for the B×8×16×16 latents.
             return_dict: whether to return an output object with `images` rather than a tuple.
             callback_on_step_end: called after each step as in diffusers; may set ``_interrupt`` to stop early.
             callback_on_step_end_tensor_inputs: only ``latents`` can be asked for.
 
         Raises:
-            ValueError: if the size is not 512×512.
+            ValueError: if the size is none of those, or the strength is out of its range.
         """
-        if (height, width) != (SIDE, SIDE):
-            raise ValueError(f"this pipeline draws {SIDE}x{SIDE} pixels only")
+        if height not in SIDES or width != height:
+            raise ValueError("this pipeline draws 512x512 or 768x768 pixels only")
+        if not 0 < strength <= 1:
+            raise ValueError("strength must be above 0 and at most 1")
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         prompts = [text for text in prompts for _ in range(num_images_per_prompt)]
         self._interrupt = False
         latents = self._initial_noise(len(prompts), generator) if latents is None else latents
         encoded = self._encode(prompts, negative_prompt)
-        latents = self._denoise(latents, encoded, num_inference_steps, guidance_scale, callback_on_step_end)
-        images = latents if output_type == "latent" else self._draw(latents, output_type)
+        self.scheduler.set_timesteps(num_inference_steps, device=self.device)
+        first = 0
+        if image is not None:
+            first = num_inference_steps - steps_of(num_inference_steps, strength)
+            latents = torch.lerp(self._encode_image(image), latents, self.scheduler.sigmas[first].to(latents.dtype))
+            self.scheduler.set_begin_index(first)
+        latents = self._denoise(latents, encoded, first, guidance_scale, callback_on_step_end)
+        images = latents if output_type == "latent" else self._draw(latents, height, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
     @torch.inference_mode()
@@ -118,7 +138,9 @@ class ScenePipeline(DiffusionPipeline):  # type: ignore[misc]
     def _encode(self, prompts: list[str], negative: str) -> tuple[Tensor, Tensor, Tensor]:
         """Encode the prompts, followed by as many negative (else empty) ones for guidance."""
         vocabulary, length = self.vocabulary, self.text_encoder.config.max_words
-        numbers = [vocabulary.numbers(text, length) for text in [*prompts, *[negative] * len(prompts)]]
+        wanted = [self.read(text).text for text in prompts]
+        # A negative prompt is not reduced to one scene: words that the model does not know steer nothing.
+        numbers = [vocabulary.numbers(text, length) for text in [*wanted, *[negative] * len(prompts)]]
         ids = torch.tensor(numbers, device=self.device)
         encoded: tuple[Tensor, Tensor, Tensor] = self.text_encoder(ids)
         return encoded
@@ -129,16 +151,26 @@ class ScenePipeline(DiffusionPipeline):  # type: ignore[misc]
         noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
         return noise.to(self.device, self.transformer.dtype)
 
+    def _encode_image(self, image: Image.Image | Tensor) -> Tensor:
+        """A picture to its latents, 1×8×16×16, or B×8×16×16 for a batch."""
+        if isinstance(image, Image.Image):
+            values: Tensor = VaeImageProcessor.numpy_to_pt(VaeImageProcessor.pil_to_numpy(image.convert("RGB")))
+        else:
+            values = image
+        small = functional.interpolate(values.to(self.device, self.transformer.dtype), (64, 64), mode="area")
+        latents: Tensor = self.autoencoder.encode(small * 2 - 1)
+        return latents
+
     def _denoise(
         self,
         latents: Tensor,
         encoded: tuple[Tensor, Tensor, Tensor],
-        steps: int,
+        first: int,
         guidance: float,
         callback: StepCallback | None,
     ) -> Tensor:
-        self.scheduler.set_timesteps(steps, device=self.device)
-        for k, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
+        timesteps = self.scheduler.timesteps[first:]
+        for k, timestep in enumerate(self.progress_bar(timesteps), start=first):
             share = self.scheduler.sigmas[k]
             pairs = torch.cat([latents, latents])
             velocity = self.transformer(pairs, share.expand(len(pairs)).to(latents.dtype), *encoded)
@@ -148,14 +180,15 @@ class ScenePipeline(DiffusionPipeline):  # type: ignore[misc]
             velocity = empty + strength * (wanted - empty)
             latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
             if callback is not None:
-                latents = (callback(self, k, timestep, {"latents": latents}) or {}).get("latents", latents)
+                latents = (callback(self, k - first, timestep, {"latents": latents}) or {}).get("latents", latents)
             if self._interrupt:
                 break
         return latents
 
-    def _draw(self, latents: Tensor, output_type: str) -> Any:
+    def _draw(self, latents: Tensor, side: int, output_type: str) -> Any:
         pictures = []
         for one in latents[:, None]:
             features = self.autoencoder.features(one)
-            pictures.append(self.upsampler(features, self.autoencoder.picture(features)))
+            small = self.autoencoder.picture(features)
+            pictures.append(self.upsampler(features, small, side // small.shape[-1]))
         return self.image_processor.postprocess(torch.cat(pictures).float().clamp(-1, 1), output_type=output_type)

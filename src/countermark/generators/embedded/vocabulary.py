@@ -1,4 +1,4 @@
-"""From prompts to word numbers, and which words of a prompt the embedded generator never learnt."""
+"""From prompts to the numbers of the words that the embedded generator learnt."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self._numbers) + 1
 
+    def __contains__(self, word: object) -> bool:
+        return word in self._numbers
+
     def numbers(self, text: str, length: int) -> list[int]:
         """Numbers of the known words of a text, cut or padded to `length`."""
         found = [self._numbers[word] for word in split_words(text) if word in self._numbers][:length]
         return found + [PADDING] * (length - len(found))
-
-    def unknown(self, text: str) -> tuple[str, ...]:
-        """The words of a text that are not in the vocabulary: each once, in order of appearance."""
-        return tuple(dict.fromkeys(word for word in split_words(text) if word not in self._numbers))
