@@ -21,7 +21,7 @@ from .team import Team, run_team
 from .things import COLOURED, COLOURS, THINGS
 from .train_autoencoder import as_tensor
 
-STEPS = 4_000
+STEPS = 1_600
 BATCH = 96
 WEIGHTS = Path(__file__).resolve().parent / "judge.safetensors"
 ANSWERS: dict[str, tuple[str, ...]] = {
