@@ -135,6 +135,57 @@ def test_a_full_disk_poisons_the_log_and_loses_nothing_acknowledged(tmp_path: Pa
         log.append(event())
 
 
+# Lets no file grow beyond a place in the middle of a page, where the kernel writes what fits and says so.
+SHORT = textwrap.dedent("""
+    import os, resource, secrets, sys
+    from pathlib import Path
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from countermark.audit import AuditLog, NoteSigner
+    from countermark.errors import AuditPoisoned
+    from countermark.model import Event
+
+    path, room, ending = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    signer = NoteSigner("faults.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    log = AuditLog.open(path, signer=signer, master_key=bytes(32))
+
+    def append():
+        name = secrets.token_hex(16)
+        event = Event(event_id=name, type="generation.released", time="2026-11-22T10:00:00.000Z", source="s",
+                      nonce=name, tenant="t", attempt=name)
+        print("done", name, log.append(event).index, flush=True)
+
+    for _ in range(3):
+        append()
+    ahead = path.with_name(path.name + "-wal")
+    limit = ahead.stat().st_size + room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        while True:
+            append()
+    except AuditPoisoned:
+        print("short", ahead.stat().st_size == limit, flush=True)
+    if ending == "at once":
+        os._exit(0)
+    log.close()
+""")
+
+
+@pytest.mark.parametrize(("room", "ending"), [(1, "at once"), (20_000, "at once"), (20_000, "in order")])
+def test_short_writes_lose_nothing_acknowledged(room: int, ending: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SHORT, str(tmp_path / "audit.db"), str(room), ending]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert child.returncode == 0, child.stderr
+    *lines, last = child.stdout.splitlines()
+    assert last == "short True", "a write was to be cut off in the middle"
+    assert len(lines) >= 3
+    with open_log(tmp_path) as log:
+        for line in lines:
+            _, name, index = line.split()
+            assert log.find(event_id=name) == (int(index),)
+        assert log.verify().ok
+        log.append(event())
+
+
 @pytest.mark.parametrize("table", ["entry", "tile", "event_index"])
 def test_a_commit_that_fails_and_does_not_persist(table: str, tmp_path: Path) -> None:
     with open_log(tmp_path) as log:
