@@ -233,6 +233,19 @@ class AuditStoreDamaged(AuditError):
     )
 
 
+class AuditIndexUnusable(AuditStoreDamaged):
+    """The look-up index is damaged or of another format; every entry and proof can still be read."""
+
+    code = "audit_index_unusable"
+    default_remedy = "Build the index anew, which changes no entry and no proof: countermark log reindex"
+
+
+class AuditIndexOutdated(AuditIndexUnusable):
+    """The look-up index is of an older format: no damage, but nothing can be looked up by it."""
+
+    code = "audit_index_outdated"
+
+
 class AuditRollback(AuditError):
     """The store is behind a checkpoint that was already signed: a restored backup, or a truncation."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from countermark.audit import AuditLog, NoteSigner, open_checkpoint, verify_receipt
+from countermark.audit import AuditLog, LogFindingKind, NoteSigner, open_checkpoint, verify_receipt
 from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency
 from countermark.audit.warrant import Warrant
-from countermark.errors import AuditPoisoned, EventInvalid, KeyUnavailable, NotFound
+from countermark.errors import AuditIndexUnusable, AuditPoisoned, EventInvalid, KeyUnavailable, NotFound
 from countermark.model import ActorRef, Event
 
 SIGNER = NoteSigner("contract.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -340,6 +341,38 @@ def test_the_index_can_be_made_anew(open_log: Open, address: Path | str) -> None
     assert log.verify().ok
     assert log.find(attempt="299") == (299,)
     assert log.append(event()).index == 300
+
+
+def drop_index(address: Path | str) -> None:
+    if isinstance(address, str):
+        psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'countermark[postgres]'")
+        with psycopg.connect(address, autocommit=True) as server:
+            server.execute("DROP TABLE event_index")
+        return
+    store = sqlite3.connect(address)
+    store.executescript("DROP TABLE event_index; DROP TABLE posting; DROP TABLE locator;")
+    store.close()
+
+
+def test_without_its_index_entries_are_read_and_proved_and_the_index_is_made_anew(
+    open_log: Open, address: Path | str
+) -> None:
+    log = open_log()
+    events = [event(str(number)) for number in range(300)]
+    log.append_many([(one, None) for one in events])
+    log.close()
+    drop_index(address)
+    log = open_log(read_only=True)
+    assert log.event(7) == events[7]
+    verify_receipt(log.receipt(7), verifier_key=SIGNER.verifier_key)
+    assert [row.index for row in log.page(Filter(attempt="7")).rows] == [7]
+    with pytest.raises(AuditIndexUnusable) as refused:
+        log.find(attempt="7")
+    assert "log reindex" in refused.value.remedy
+    assert [finding.kind for finding in log.verify(log.checkpoint()).findings] == [LogFindingKind.INDEX]
+    assert AuditLog.reindex(address) == 300
+    assert log.find(attempt="7") == (7,)
+    assert log.verify().ok
 
 
 def test_a_closed_log_takes_nothing_more(open_log: Open) -> None:

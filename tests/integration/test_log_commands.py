@@ -160,7 +160,7 @@ def test_a_log_that_a_program_began_is_carried_on_by_the_commands(log: Log, home
     assert log("verify")[1]["intact"]
 
 
-def test_a_dropped_index_is_worked_around_and_rebuilt(log: Log, home: Home) -> None:
+def test_a_dropped_index_is_worked_around_and_rebuilt(log: Log, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     store = sqlite3.connect(home.audit_db)
     store.executescript("DROP TABLE event_index; DROP TABLE posting; DROP TABLE locator;")
     store.close()
@@ -169,8 +169,51 @@ def test_a_dropped_index_is_worked_around_and_rebuilt(log: Log, home: Home) -> N
     assert (code, [row["index"] for row in rows], "log reindex" in warning) == (0, [5, 4, 3, 2, 1, 0], True)
     code, told, _ = log("verify")
     assert (code, [finding["kind"] for finding in told["findings"]]) == (13, ["index"])
+    assert run(["log", "verify", "--home", str(home.folder)]) == 13
+    assert "its entries are what was signed" in capsys.readouterr().out
     assert log("reindex")[1] == {"entries": 6}
     assert log("verify")[0] == 0
+
+
+def test_a_log_with_an_older_index_is_read_and_proved_and_the_commands_say_what_is_missing(
+    log: Log, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = sqlite3.connect(home.audit_db)
+    store.executescript("DROP TABLE event_index; DROP TABLE posting; DROP TABLE locator; PRAGMA user_version = 2;")
+    store.close()
+    assert log("show", 3)[1]["event_id"] == f"{3:032x}"
+    assert log("proof", 3)[0] == 0
+    assert log("checkpoint", "-o", tmp_path / "held")[0] == 0
+    code, told, _ = log("verify", "--since", tmp_path / "held")
+    assert (code, told["intact"], "index" in told["compared"]) == (0, True, False)
+    assert run(["log", "verify", "--home", str(home.folder)]) == 0
+    assert "older version and was not compared" in capsys.readouterr().out
+    code, rows, warning = log("list", "--tenant", "acme")
+    assert (code, len(rows), "log reindex" in warning) == (0, 6, True)
+    for words in (["show", f"{3:032x}"], ["hold", "add", "--event", 3, "--reason", "x"]):
+        code, told, complaint = log(*words)
+        assert (code, told["error"]["code"], "log reindex" in complaint) == (1, "audit_index_outdated", True)
+    assert log("reindex")[0] == 0
+    assert "index" in log("verify")[1]["compared"]
+
+
+def test_what_is_no_audit_store_is_said_to_be_none(log: Log, tmp_path: Path) -> None:
+    (tmp_path / "photo.db").write_bytes(b"\x89PNG" * 999)
+    code, told, complaint = log("verify", "--store", tmp_path / "photo.db")
+    assert (code, told["error"]["code"]) == (1, "audit_store_damaged")
+    assert "not an SQLite database" in complaint
+    assert "log verify" not in complaint
+    code, _, complaint = log("verify", "--store", tmp_path / "absent.db")
+    assert (code, "Generate" in complaint) == (2, False)
+
+
+def test_a_store_that_cannot_be_opened_is_not_sent_round_in_a_circle(log: Log, home: Home) -> None:
+    with home.audit_db.open("r+b") as file:  # the schema itself no longer parses
+        content = file.read()
+        file.seek(content.index(b"CREATE TABLE entry"))
+        file.write(b"\xff" * 16)
+    code, _, complaint = log("verify")
+    assert (code, "log verify" in complaint, "restore" in complaint) == (1, False, True)
 
 
 def test_a_damaged_entry_is_listed_as_damaged(log: Log, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +228,17 @@ def test_a_damaged_entry_is_listed_as_damaged(log: Log, home: Home, capsys: pyte
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ([], ["list"], ["show"], ["export"], ["hold"], ["hold", "add"], ["erase"], ["reindex"], ["verify"]):
+    for words in (
+        [],
+        ["list"],
+        ["show"],
+        ["export"],
+        ["hold"],
+        ["hold", "add"],
+        ["erase"],
+        ["reindex"],
+        ["verify"],
+        ["vouch"],
+    ):
         assert run(["log", *words, "--help"]) == 0
     assert "legal hold" in capsys.readouterr().out

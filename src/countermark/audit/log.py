@@ -13,6 +13,7 @@ from countermark.audit.note import NoteSigner
 from countermark.audit.privacy import Sealed, Vault
 from countermark.audit.stores.interface import Backend, Pending, Writer
 from countermark.audit.stores.sqlite_backend import SqliteBackend, store_path
+from countermark.audit.stores.sqlite_schema import NAME_A_STORE
 from countermark.audit.verify import Progress
 from countermark.errors import (
     AuditError,
@@ -90,6 +91,7 @@ class AuditLog(Exporter):
             HomeLocked: another process writes to this log (in files only).
             AuditRollback: the store is behind what was signed.
             AuditStoreDamaged: the store contradicts itself or is no audit store.
+            AuditIndexUnusable: for writing: the look-up index is damaged or of an older version. Reading needs none.
             KeyUnavailable: a key is missing, or not the one this log was written with.
             NotFound: ``read_only`` and there is no such log.
             MissingExtra: PostgreSQL, and the extra ``postgres`` is not installed.
@@ -156,7 +158,7 @@ class AuditLog(Exporter):
             with store.reader() as reader:
                 meta = reader.meta()
             if "verifier_key" not in meta:
-                raise AuditStoreDamaged(f"{store.name} holds no audit log.")
+                raise AuditStoreDamaged(f"{store.name} holds no audit log.", remedy=NAME_A_STORE)
         except BaseException:
             store.close()
             raise

@@ -94,5 +94,8 @@ def verify_receipt(receipt: Receipt, *, verifier_key: str) -> ProvedEntry:
     try:
         event = Event.model_validate_json(entry)
     except ValidationError:
-        raise ProofInvalid(f"Entry {proof.index} is in the log but is not an event that this version knows.") from None
+        raise ProofInvalid(
+            f"Entry {proof.index} is in the log but is not an event that this version knows.",
+            remedy="Read it with the version of countermark that wrote it, or a newer one.",
+        ) from None
     return ProvedEntry(event, proof.index, checkpoint)

@@ -32,7 +32,14 @@ from countermark.audit.tree import (
     leaf_hash,
 )
 from countermark.audit.verify import Progress, Verification, sensible_jobs
-from countermark.errors import AuditStoreDamaged, KeyUnavailable, NotFound, ProofInvalid
+from countermark.errors import (
+    AuditIndexOutdated,
+    AuditIndexUnusable,
+    AuditStoreDamaged,
+    KeyUnavailable,
+    NotFound,
+    ProofInvalid,
+)
 from countermark.model import Event, EventType, Outcome, Receipt
 
 _SIGNING_PAUSE_S = 0.05
@@ -185,6 +192,10 @@ class LogReader:
         """Indices of the entries that match every criterion given, newest first.
 
         ``record_id`` is the watermark's, below 2**48; digests are 64 lowercase hexadecimal digits.
+
+        Raises:
+            AuditIndexUnusable: nothing can be looked up until the index is built anew; :meth:`page` does without.
+            AuditStoreDamaged: an entry was altered.
         """
         wanted = Filter(
             event_id=event_id,
@@ -261,7 +272,7 @@ class LogReader:
     def _check_index_row(self, wanted: Filter, index: int, entry: bytes) -> None:
         actual = dict(zip(INDEX_COLUMNS, index_row(orjson.loads(entry)), strict=True))
         if any(actual[name] != value for name, value in wanted.given().items()):
-            raise AuditStoreDamaged(f"The look-up index of the log {self.origin} is wrong about entry {index}.")
+            raise AuditIndexUnusable(f"The look-up index of the log {self.origin} is wrong about entry {index}.")
 
     def _no_entry(self, index: int, size: int) -> NotFound:
         return NotFound(f"The log {self.origin} has no entry {index} under its {size} entries.")
@@ -334,7 +345,8 @@ class LogReader:
             held: a checkpoint of this log that was kept where its operator cannot write. Only this finds what somebody
                 did who has both the database and the signing key.
             progress: called with entries done and entries in all.
-            index: compare the look-up index too, from which nothing is ever proved.
+            index: compare the look-up index too, from which nothing is ever proved. One of an older version is not
+                compared: then ``compared`` of the report does not name it.
             protected: compare the data keys and ciphertexts too with what the entries say of them.
             jobs: processes that share the work; ``None`` takes all cores where the log is large. They are started
                 anew, so a script that asks for more than one needs the usual ``if __name__ == "__main__"``.
@@ -358,6 +370,8 @@ class LogReader:
                         jobs=sensible_jobs(reader.entry_count()) if jobs is None else jobs,
                         open_store=self._open_store,
                     ).run()
+            except AuditIndexOutdated:
+                return self.verify(held, progress=progress, index=False, protected=protected, jobs=jobs)
             except AuditStoreDamaged as damage:
                 if index:
                     return self._verify_without_index(damage, held, progress, protected, jobs)
@@ -372,7 +386,7 @@ class LogReader:
         report = self.verify(held, progress=progress, index=False, protected=protected, jobs=jobs)
         if any(finding.kind is LogFindingKind.STORE for finding in report.findings):
             return report
-        message = f"The look-up index cannot be used ({damage.message}) Build it anew: countermark log reindex"
+        message = f"{damage.message} Build it anew: countermark log reindex"
         return replace(report, findings=(LogFinding(LogFindingKind.INDEX, message), *report.findings))
 
 

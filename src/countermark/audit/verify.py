@@ -12,11 +12,12 @@ was done to which entry.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from os import cpu_count
-from typing import Final
+from typing import Any, Final
 
 from countermark.audit.checkpoint import open_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span
@@ -189,11 +190,11 @@ class Verification:
     def _hash_entries(self) -> _Entries:
         entries = _Entries()
         total = self._reader.entry_count()
-        for done, (number, body, indexed_leaf, columns) in enumerate(self._reader.rows()):
+        for done, (number, body, *indexed) in enumerate(self._stored()):
             leaf = leaf_hash(body)
             entries.numbers.append(number)
             entries.leaves += leaf
-            if self._with_index and (indexed_leaf != leaf or columns != columns_of(body)):
+            if self._with_index and indexed != [leaf, columns_of(body)]:
                 entries.not_as_indexed.append(number)
             if self._with_protected:
                 entries.claims.read(number, body)
@@ -202,6 +203,10 @@ class Verification:
         if self._progress:
             self._progress(total, total)
         return entries
+
+    def _stored(self) -> Iterator[tuple[Any, ...]]:
+        """Every entry in stored order, beside its row of the index only where that is asked for: it may be gone."""
+        return iter(self._reader.rows() if self._with_index else self._reader.bodies(-(2**63), 2**63 - 1))
 
     def _recorded_leaves(self) -> bytes:
         """The stored leaf hashes, up to the first tile that is missing or narrow."""

@@ -86,8 +86,11 @@ class Home:
         """What signs the log's checkpoints."""
         return NoteSigner(self.origin, self.keys.ed25519(Purpose.AUDIT_LOG))
 
-    def open_log(self, *, read_only: bool = False) -> AuditLog:
-        """The audit log. One process at a time may write to it, unless it is in PostgreSQL."""
+    def open_log(self, *, read_only: bool = False, held: str | None = None) -> AuditLog:
+        """The audit log. One process at a time may write to it, unless it is in PostgreSQL.
+
+        ``held``: a checkpoint kept elsewhere, to vouch for it where the record of what was signed was lost.
+        """
         signed = self.settings.audit.signed or self.folder / "signed.db"
         masters = self.keys.secrets(Purpose.MASTER)
         if not masters and not read_only:
@@ -99,6 +102,7 @@ class Home:
             older_master_keys=masters[1:],
             signed=signed,
             read_only=read_only,
+            held=held,
         )
 
     def open_objects(self) -> ObjectStore:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from countermark.errors import AuditStoreDamaged
+from countermark.errors import AuditIndexUnusable
 from countermark.fingerprint.hamming import pack
 from countermark.fingerprint.index import FingerprintIndex, Hit
 from countermark.fingerprint.pdq import NEAR, Fingerprint
@@ -71,7 +71,8 @@ class RecordedFingerprints:
         What is found is where to look, not yet a finding: compare it with the entry itself.
 
         Raises:
-            AuditStoreDamaged: the log's look-up index holds what is no fingerprint, or the log cannot say its size.
+            AuditIndexUnusable: the log's look-up index cannot be used, or holds what is no fingerprint.
+            AuditStoreDamaged: the log cannot say its size.
         """
         with self._lock:
             return self._up_to_date().query_forms(forms, within=within, limit=limit)
@@ -128,5 +129,5 @@ def _gather(index: FingerprintIndex, entries: Iterable[tuple[int, str]]) -> None
         try:
             packed = pack([bits for _, bits in batch])
         except ValueError:
-            raise AuditStoreDamaged("The look-up index of the audit log holds what is no fingerprint.") from None
+            raise AuditIndexUnusable("The look-up index of the audit log holds what is no fingerprint.") from None
         index.extend(references, packed)

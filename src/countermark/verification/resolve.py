@@ -8,7 +8,7 @@ from typing import Literal
 
 from countermark.audit import AuditLog, TlogProof, verify_receipt
 from countermark.audit.checkpoint import peek_checkpoint
-from countermark.errors import AuditError, ProofInvalid
+from countermark.errors import AuditError, AuditIndexUnusable, ProofInvalid
 from countermark.fingerprint import MATCH, MIN_QUALITY, NEAR, Fingerprint, dihedral, distance
 from countermark.model import AuditEvidence, Event, EventType, Receipt, WatermarkDetection
 from countermark.verification.collect import Collected
@@ -59,6 +59,9 @@ def resolve(collected: Collected, sources: Sources) -> Resolved:
         return Resolved({}, AuditEvidence(state="not_checked", note=note))
     try:
         return _resolve(collected, sources)
+    except AuditIndexUnusable as error:
+        # Nothing is proved from the index, so its state says nothing about the file.
+        return Resolved({}, AuditEvidence(state="not_checked", note=f"{error.message} {error.remedy}"))
     except AuditError as error:
         # The log cannot vouch for what it holds: that is the finding, not a reason to stop.
         return Resolved({}, AuditEvidence(state="failed", note=error.message))

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.audit import AuditLog, NoteSigner, TlogProof, open_checkpoint, verify_receipt
 from countermark.audit.log import store_path
+from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency, verify_inclusion
 from countermark.errors import (
     AuditError,
@@ -182,6 +183,27 @@ def test_asking_beyond_the_log_says_so(log: AuditLog, kit: ModuleType) -> None:
     ):
         with pytest.raises(NotFound):
             ask()
+
+
+def test_an_entry_of_a_newer_version_is_proved_and_said_to_be_one(
+    kit: ModuleType, tmp_path: Path, log: AuditLog
+) -> None:
+    fill(log, kit, 8)
+    store = sqlite3.connect(tmp_path / "audit.db")
+    body = store.execute("SELECT body FROM entry WHERE seq = 5").fetchone()[0]
+    newer = body.replace(b"countermark.event/1", b"countermark.event/2")
+    store.execute("UPDATE entry SET body = ? WHERE seq = 5", (newer,))
+    kit.forge_tree(store, kit.signer())
+    store.commit()
+    store.close()
+    assert log.entry(5) == newer
+    with pytest.raises(AuditStoreDamaged, match="not an event that this version knows") as refused:
+        log.event(5)
+    assert "newer" in refused.value.remedy
+    assert [row.event is None for row in log.page(Filter()).rows] == [index == 5 for index in range(7, -1, -1)]
+    with pytest.raises(ProofInvalid, match="not an event that this version knows") as refused_receipt:
+        verify_receipt(log.receipt(5), verifier_key=log.verifier_key)
+    assert "newer" in refused_receipt.value.remedy
 
 
 def test_a_damaged_entry_is_never_returned(kit: ModuleType, tmp_path: Path, log: AuditLog) -> None:
@@ -383,14 +405,16 @@ def test_what_is_no_log_is_refused_with_its_name(tmp_path: Path) -> None:
         AuditLog.open(tmp_path / "absent.db", read_only=True)
     text = tmp_path / "text.db"
     text.write_text("not a database " * 100)
-    with pytest.raises(AuditError, match=r"text\.db"):
+    with pytest.raises(AuditStoreDamaged, match=r"text\.db is not an SQLite database") as refused:
         AuditLog.open(text, read_only=True)
+    assert "log verify" not in refused.value.remedy, "there is nothing to verify"
     with pytest.raises(AuditError, match=r"text\.db"):
         AuditLog.open(text)
     other = tmp_path / "other.db"
     sqlite3.connect(other).execute("CREATE TABLE t (x)")
-    with pytest.raises(AuditStoreDamaged, match="no audit log"):
+    with pytest.raises(AuditStoreDamaged, match="no audit log") as refused:
         AuditLog.open(other, read_only=True)
+    assert "audit.db" in refused.value.remedy
     newer = tmp_path / "newer.db"
     sqlite3.connect(newer).execute("PRAGMA user_version = 99")
     with pytest.raises(AuditError, match="format 99"):

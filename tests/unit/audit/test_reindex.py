@@ -9,11 +9,19 @@ from types import ModuleType
 
 import pytest
 
-from countermark.audit import AuditLog, LogFindingKind
+from countermark.audit import AuditLog, LogFindingKind, verify_receipt
 from countermark.audit.query import Filter
 from countermark.audit.stores.sqlite_schema import OLDER_INDEX
 from countermark.audit.warrant import Warrant
-from countermark.errors import AuditError, AuditStoreDamaged, HomeLocked, NotFound
+from countermark.errors import (
+    AuditError,
+    AuditIndexOutdated,
+    AuditIndexUnusable,
+    AuditPoisoned,
+    AuditStoreDamaged,
+    HomeLocked,
+    NotFound,
+)
 
 ENTRIES = 300
 
@@ -107,6 +115,35 @@ def test_an_unusable_index_keeps_nobody_from_the_entries(
         assert log.holds() == ()
 
 
+@pytest.mark.parametrize("damage", [drop, garble])
+def test_what_needs_the_index_says_how_to_mend_it(damage: Callable[[Path], None], path: Path, kit: ModuleType) -> None:
+    damage(path)
+    with AuditLog.open(path, read_only=True) as log, pytest.raises(AuditIndexUnusable) as refused:
+        log.find(event_id=kit.make_event(7).event_id)
+    assert refused.value.remedy == AuditIndexUnusable.default_remedy
+    with pytest.raises(AuditIndexUnusable):
+        AuditLog.open(path, signer=kit.signer())
+
+
+def test_an_index_dropped_under_a_running_writer_stops_it_and_says_why(path: Path, kit: ModuleType) -> None:
+    with AuditLog.open(path, signer=kit.signer()) as log:
+        drop(path)
+        with pytest.raises(AuditPoisoned, match="look-up index"):
+            log.append(kit.make_event(ENTRIES))
+        assert log.event(5) == kit.make_event(5)
+
+
+@pytest.mark.parametrize("damage", [drop, garble])
+def test_altered_entries_are_named_although_the_index_is_gone(
+    damage: Callable[[Path], None], path: Path, kit: ModuleType
+) -> None:
+    change(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 5", "DELETE FROM entry WHERE seq = 9")
+    damage(path)
+    with AuditLog.open(path, read_only=True) as log:
+        found = {(finding.kind, finding.index) for finding in log.verify(log.checkpoint()).findings}
+    assert {(LogFindingKind.EDITED, 5), (LogFindingKind.MISSING, 9), (LogFindingKind.INDEX, None)} <= found
+
+
 def test_an_export_needs_no_index(path: Path, kit: ModuleType, tmp_path: Path) -> None:
     with AuditLog.open(path, signer=kit.signer()) as log:
         lie(path)
@@ -129,14 +166,48 @@ def test_no_index_is_built_under_a_running_writer(path: Path, kit: ModuleType) -
         AuditLog.reindex(path.with_name("absent.db"))
 
 
-@pytest.mark.parametrize("version", sorted(OLDER_INDEX))
-def test_a_store_with_an_older_index_is_brought_up_to_date(version: int, path: Path, kit: ModuleType) -> None:
+def grow_old(path: Path, version: int) -> None:
     drop(path)
     change(path, "CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB)", f"PRAGMA user_version = {version}")
-    for read_only in (True, False):
-        with pytest.raises(AuditError, match="look-up index") as refused:
-            AuditLog.open(path, signer=kit.signer(), read_only=read_only)
-        assert "log reindex" in refused.value.remedy
+
+
+@pytest.mark.parametrize("version", sorted(OLDER_INDEX))
+def test_an_older_index_keeps_nobody_from_the_entries_and_is_no_damage(
+    version: int, path: Path, kit: ModuleType
+) -> None:
+    grow_old(path, version)
+    with AuditLog.open(path, read_only=True) as log:
+        assert log.event(5) == kit.make_event(5)
+        verify_receipt(log.receipt(5), verifier_key=log.verifier_key)
+        assert log.consistency(7, ENTRIES)
+        assert log.holds() == ()
+        report = log.verify(log.checkpoint())
+        assert report.ok
+        assert "index" not in report.compared, "and nobody says that it was compared"
+        page = log.page(Filter(tenant="tenant-é", type="generation.refused"), limit=3)
+        assert ([row.index for row in page.rows], "older version" in page.index_damage) == ([299, 279, 259], True)
+        for look_up in (
+            lambda: log.find(event_id=kit.make_event(7).event_id),
+            lambda: log.list(3),
+            lambda: list(log.fingerprints()),
+            lambda: log.record_id_taken(7),
+        ):
+            with pytest.raises(AuditIndexOutdated) as refused:
+                look_up()
+            assert "log reindex" in refused.value.remedy
+        assert AuditLog.reindex(path) == ENTRIES
+        assert log.find(event_id=kit.make_event(7).event_id) == (7,), "a reader need not be opened again"
+        assert "index" in log.verify().compared
+
+
+@pytest.mark.parametrize("version", sorted(OLDER_INDEX))
+def test_a_store_with_an_older_index_is_written_only_when_it_is_up_to_date(
+    version: int, path: Path, kit: ModuleType
+) -> None:
+    grow_old(path, version)
+    with pytest.raises(AuditIndexOutdated, match="look-up index") as refused:
+        AuditLog.open(path, signer=kit.signer())
+    assert "log reindex" in refused.value.remedy
     assert AuditLog.reindex(path) == ENTRIES
     with AuditLog.open(path, signer=kit.signer()) as log:
         assert log.verify().ok

@@ -19,10 +19,11 @@ from countermark.audit.stores.sqlite_schema import (
     SCHEMA_VERSION,
     connect_reader,
     connect_writer,
+    index_reported,
     reported,
 )
 from countermark.audit.tree import EMPTY_ROOT
-from countermark.errors import AuditError, AuditStoreDamaged
+from countermark.errors import AuditError, AuditIndexOutdated, AuditStoreDamaged
 
 IDLE_READERS = 8
 
@@ -35,7 +36,8 @@ class SqliteStore:
     Raises:
         NotFound: ``read_only`` and there is no such file.
         OutputUnwritable: not ``read_only`` and the file cannot be written.
-        AuditStoreDamaged: not a store of this version.
+        AuditIndexOutdated: not ``read_only`` and only the look-up index is of an older version.
+        AuditError: a store of another version.
     """
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
@@ -48,19 +50,19 @@ class SqliteStore:
         """Reads inside the writer's own transaction."""
         try:
             with reported(path):
-                self._check_version()
+                self._check_version(read_only=read_only)
         except BaseException:
             self.close()
             raise
 
-    def _check_version(self) -> None:
+    def _check_version(self, *, read_only: bool) -> None:
         version = self.writer.version()
-        if version in OLDER_INDEX:
-            raise AuditError(
-                f"The look-up index of the audit store {self.path} is of an older version; its entries are as ever.",
-                remedy="Build the index anew, which keeps every entry and proof: countermark log reindex",
+        if version in OLDER_INDEX and not read_only:
+            raise AuditIndexOutdated(
+                f"The look-up index of the audit store {self.path} is of an older version: nothing can be recorded"
+                " before it is built anew. Entries and proofs can be read as ever."
             )
-        if version not in (0, SCHEMA_VERSION):
+        if version not in OLDER_INDEX | {0, SCHEMA_VERSION}:
             raise AuditError(
                 f"The audit store {self.path} has format {version}; this version reads format {SCHEMA_VERSION}.",
                 remedy="Use the version of countermark that wrote it, or a newer one.",
@@ -130,7 +132,8 @@ class SqliteStore:
     def known(self, event_ids: Sequence[str]) -> dict[str, tuple[int, bytes | None]]:
         """Index and bytes of those events that are in the log already."""
         query = "SELECT event_id, seq FROM event_index WHERE event_id IN (SELECT value FROM json_each(?))"
-        found = self._connection.execute(query, (json.dumps(list(event_ids)),)).fetchall()
+        with index_reported():
+            found = self._connection.execute(query, (json.dumps(list(event_ids)),)).fetchall()
         return {event_id: (index, self.writer.body(index)) for event_id, index in found}
 
     def add_entries(self, entries: Sequence[NewEntry]) -> None:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from countermark.audit.privacy import WrappedKey
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
 from countermark.audit.stores.interface import Head, Pending, StoredRow
 from countermark.audit.stores.sqlite_lookups import beyond, misfiled, search
-from countermark.errors import AuditStoreDamaged
+from countermark.audit.stores.sqlite_schema import OLDER_INDEX, index_reported
+from countermark.errors import AuditIndexOutdated, AuditStoreDamaged
 
 _COLUMNS = ", ".join(INDEX_COLUMNS)
 ROWS_AT_ONCE = 256
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _by_index(
+    query: Callable[Concatenate[SqliteReader, P], T],
+) -> Callable[Concatenate[SqliteReader, P], T]:
+    """Mark a query that needs the look-up index: where that cannot be used, its error says so and nothing worse."""
+
+    @wraps(query)
+    def asked(reader: SqliteReader, *args: P.args, **kwargs: P.kwargs) -> T:
+        if reader.version() in OLDER_INDEX:
+            raise AuditIndexOutdated("The log's look-up index is of an older version.")
+        with index_reported():
+            return query(reader, *args, **kwargs)
+
+    return asked
 
 
 class SqliteReader:
@@ -52,6 +72,7 @@ class SqliteReader:
         row = self._execute("SELECT hashes FROM tile WHERE level = ? AND idx = ?", (level, index)).fetchone()
         return bytes(row[0]) if row else b""
 
+    @_by_index
     def file_complaints(self) -> list[str]:
         """What SQLite's own check says of the look-up index, such as rows hidden from it; up to ten sentences."""
         return [text for (text,) in self._execute("PRAGMA integrity_check(event_index)") if text != "ok"][:10]
@@ -78,13 +99,15 @@ class SqliteReader:
 
     def rows(self) -> Iterator[StoredRow]:
         """Every entry in stored order, with its index row, in one pass."""
-        cursor = self._execute(
+        query = (
             f"SELECT entry.seq, body, leaf, {_COLUMNS} FROM entry LEFT JOIN event_index USING (seq) ORDER BY entry.seq"  # noqa: S608
         )
-        while batch := cursor.fetchmany(ROWS_AT_ONCE):
-            for row in batch:
-                seq, body, leaf = row[:3]
-                yield seq, body if isinstance(body, bytes) else str(body).encode(), leaf, row[3:]
+        with index_reported():
+            cursor = self._execute(query)
+            while batch := cursor.fetchmany(ROWS_AT_ONCE):
+                for row in batch:
+                    seq, body, leaf = row[:3]
+                    yield seq, body if isinstance(body, bytes) else str(body).encode(), leaf, row[3:]
 
     def pages(self, first: int, end: int) -> Iterator[list[tuple[int, bytes]]]:
         """``(index, body)`` of the entries from ``first`` to ``end`` (exclusive) in order, a tile's worth at a time."""
@@ -92,10 +115,12 @@ class SqliteReader:
         while page := cursor.fetchmany(ROWS_AT_ONCE):
             yield page
 
+    @_by_index
     def not_as_indexed(self, first: int, expected: Sequence[tuple[bytes, IndexRow | None]]) -> list[int]:
         """Of which entries, ``first`` and those after it, the look-up index says otherwise than ``expected``."""
         return sorted(misfiled(self.connection, first, expected))
 
+    @_by_index
     def index_rows_beyond(self, size: int) -> list[int]:
         """Entries that only the index knows, in a log of ``size`` entries."""
         return beyond(self.connection, size)
@@ -104,19 +129,23 @@ class SqliteReader:
         """How many tiles each level has."""
         return dict(self._execute("SELECT level, count(*) FROM tile GROUP BY level"))
 
+    @_by_index
     def indexed_leaves(self) -> list[bytes]:
         """The leaf hashes that the index holds, in order."""
         return [bytes(leaf) for (leaf,) in self._execute("SELECT leaf FROM event_index ORDER BY seq")]
 
+    @_by_index
     def index_of(self, event_id: str) -> int | None:
         """Where an event stands."""
         row = self._execute("SELECT seq FROM event_index WHERE event_id = ?", (event_id,)).fetchone()
         return int(row[0]) if row else None
 
+    @_by_index
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first."""
         return search(self.connection, wanted, limit)
 
+    @_by_index
     def fingerprints(self, after: int) -> list[tuple[int, str]]:
         """Up to 1,000 ``(index, fingerprint)`` of entries beyond ``after``, oldest first."""
         query = (

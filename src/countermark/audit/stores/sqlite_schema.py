@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA
-from countermark.errors import AuditError, AuditStoreDamaged, NotFound, OutputUnwritable
+from countermark.errors import AuditError, AuditIndexUnusable, AuditStoreDamaged, NotFound, OutputUnwritable
 
 SCHEMA_VERSION: Final = 3
 OLDER_INDEX: Final = frozenset({1, 2})
@@ -103,14 +103,35 @@ def _connect(uri: str) -> sqlite3.Connection:
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 
+NAME_A_STORE: Final = "Name the audit.db of a log. Where this was one, keep it as evidence and restore a good copy."
+
+
+@contextmanager
+def index_reported() -> Iterator[None]:
+    """Tell damage to the look-up index, from which nothing is proved, from damage to what it was made from."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _code(error) not in _DAMAGE:
+            raise
+        raise AuditIndexUnusable(f"The log's look-up index cannot be used: {error}.") from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, naming the store."""
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in _DAMAGE:
+        if _code(error) == sqlite3.SQLITE_NOTADB:
+            raise AuditStoreDamaged(
+                f"{path} is not an SQLite database, or its first bytes are damaged.", remedy=NAME_A_STORE
+            ) from error
+        if _code(error) in _DAMAGE:
             raise AuditStoreDamaged(f"The audit store {path} cannot be read: {error}.") from error
         raise AuditError(
             f"The audit store {path} cannot be used: {error}.",

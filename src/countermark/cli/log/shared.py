@@ -71,14 +71,20 @@ def home_of(home: Path | None) -> Home:
 
 
 @contextmanager
-def opened(place: Home, store: Path | None = None, *, writing: bool = False) -> Iterator[AuditLog]:
-    """The log, read-only unless it is to record something; of another store where one is named."""
+def opened(
+    place: Home, store: Path | None = None, *, writing: bool = False, held: str | None = None
+) -> Iterator[AuditLog]:
+    """The log, read-only unless it is to record something; of another store where one is named.
+
+    ``held``: a checkpoint kept elsewhere, which vouches for it.
+    """
     from countermark.audit import AuditLog
 
     if not (store.exists() if store else place.has_log()):
         where = store or (place.audit_db if not place.settings.audit.url else "the address that audit.url names")
-        raise NotFound(f"There is no audit log at {where}.", remedy="Generate or mark an image first, or name --home.")
-    log = AuditLog.open(store, read_only=True) if store else place.open_log(read_only=not writing)
+        remedy = None if store else "Generate or mark an image first, or name --home."
+        raise NotFound(f"There is no audit log at {where}.", remedy=remedy)
+    log = AuditLog.open(store, read_only=True) if store else place.open_log(read_only=not writing, held=held)
     try:
         yield log
     finally:

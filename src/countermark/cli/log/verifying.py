@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,7 @@ def verify(
     """
     held = read_checkpoint(held_path) if held_path else None
     place = home_of(home)
-    with opened(place, store) as log, progress("Verifying the log") as advance:
+    with _unreadable(), opened(place, store) as log, progress("Verifying the log") as advance:
         report = log.verify(held, progress=advance, jobs=None)
         witnessing = _hold_against_witnesses(log, place, quorum, ask=ask_witnesses)
         origin = log.origin
@@ -66,6 +68,19 @@ def verify(
     return _PROOF_FAILED if findings else 0
 
 
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    """What a damaged store's error advises elsewhere is this very command; here nothing more can be found out."""
+    from countermark.errors import AuditStoreDamaged
+
+    try:
+        yield
+    except AuditStoreDamaged as damage:
+        if damage.remedy == AuditStoreDamaged.default_remedy:
+            damage.remedy = "Do not write to this store. Keep it as evidence and restore a good copy beside it."
+        raise
+
+
 def _hold_against_witnesses(log: AuditLog, place: Home, quorum: int | None, *, ask: bool) -> Comparison:
     from countermark.compose import held_against_witnesses
 
@@ -83,9 +98,17 @@ def _show_report(report: VerifyReport, witnessing: Comparison, origin: str, held
         where = f"entry {finding.index}: " if finding.index is not None else ""
         console().print(f"[red]✗[/] {where}[bold]{escape(finding.kind)}[/]: {escape(finding.message)}")
     if findings:
-        console().print(f"[bold red]CHANGED[/] The log {escape(origin)} was altered (exit code {_PROOF_FAILED}).")
+        index_only = all(finding.kind == "index" for finding in findings)
+        what = "The look-up index of" if index_only else "The log"
+        mend = "; its entries are what was signed. Mend it: countermark log reindex" if index_only else ""
+        console().print(f"[bold red]CHANGED[/] {what} {escape(origin)} was altered{mend} (exit code {_PROOF_FAILED}).")
         return
     console().print(f"[green]✓[/] {report.size} entries of {escape(origin)} are what was signed.")
+    if "index" not in report.compared:
+        console().print(
+            "[yellow]![/] The look-up index is of an older version and was not compared. Build it anew:"
+            " countermark log reindex"
+        )
     if held_path:
         console().print(f"[green]✓[/] they continue the held checkpoint {escape(str(held_path))}.")
     if witnessing.names:

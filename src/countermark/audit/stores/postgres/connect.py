@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import conninfo, errors
 
-from countermark.errors import AuditError, AuditStoreDamaged, EnvironmentLacking, SettingsInvalid
+from countermark.errors import AuditError, AuditIndexUnusable, AuditStoreDamaged, EnvironmentLacking, SettingsInvalid
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -88,6 +88,15 @@ def reported(name: str) -> Iterator[None]:
             f"The audit store {name} cannot be used: {_first_line(error)}",
             remedy="Check the database's log, disk space and connection, then open the log again.",
         ) from error
+
+
+@contextmanager
+def index_reported() -> Iterator[None]:
+    """Tell damage to the look-up index, from which nothing is proved, from damage to what it was made from."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise AuditIndexUnusable(f"The log's look-up index cannot be used: {_first_line(error)}") from error
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -10,7 +10,7 @@ from psycopg import sql
 from countermark.audit.privacy import WrappedKey
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, words_of
 from countermark.audit.stores.interface import Head, Pending, StoredRow
-from countermark.audit.stores.postgres.connect import Connection
+from countermark.audit.stores.postgres.connect import Connection, index_reported
 from countermark.errors import AuditStoreDamaged
 
 ROWS_AT_ONCE: Final = 256
@@ -86,6 +86,7 @@ class PostgresReader:
             yield page
             first = page[-1][0] + 1
 
+    @index_reported()
     def not_as_indexed(self, first: int, expected: Sequence[tuple[bytes, IndexRow | None]]) -> list[int]:
         """Of which entries, ``first`` and those after it, the look-up index says otherwise than ``expected``."""
         query = sql.SQL("SELECT seq, leaf, {} FROM event_index WHERE seq >= %s AND seq < %s").format(_COLUMNS)
@@ -96,6 +97,7 @@ class PostgresReader:
             if row is None or stored.get(index) != (index, leaf, *row)
         ]
 
+    @index_reported()
     def index_rows_beyond(self, size: int) -> list[int]:
         """Entries that only the index knows, in a log of ``size`` entries."""
         query = "SELECT seq FROM event_index WHERE seq < 0 OR seq >= %s ORDER BY seq LIMIT 1000"
@@ -108,19 +110,22 @@ class PostgresReader:
     def rows(self) -> Iterator[StoredRow]:
         """Every entry in stored order, with its index row, in one pass. Needs a transaction: a snapshot."""
         query = sql.SQL("SELECT seq, body, leaf, {} FROM entry LEFT JOIN event_index USING (seq) ORDER BY seq")
-        with self.connection.cursor("all_entries", binary=True) as cursor:
+        with index_reported(), self.connection.cursor("all_entries", binary=True) as cursor:
             cursor.itersize = ROWS_AT_ONCE
             for row in cursor.execute(query.format(_COLUMNS)):
                 yield row[0], row[1], row[2], row[3:]
 
+    @index_reported()
     def indexed_leaves(self) -> list[bytes]:
         """The leaf hashes that the index holds, in order."""
         return [leaf for (leaf,) in self._all("SELECT leaf FROM event_index ORDER BY seq")]
 
+    @index_reported()
     def index_of(self, event_id: str) -> int | None:
         """Where an event stands."""
         return self._one("SELECT seq FROM event_index WHERE event_id = %s", (event_id,))  # type: ignore[no-any-return]
 
+    @index_reported()
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first; all of them where ``limit`` is negative."""
         conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]
@@ -133,6 +138,7 @@ class PostgresReader:
         rows = self._all(query.format(sql.SQL(" AND ").join(conditions)), [*values, None if limit < 0 else limit])
         return [seq for (seq,) in rows]
 
+    @index_reported()
     def fingerprints(self, after: int) -> list[tuple[int, str]]:
         """Up to 1,000 ``(index, fingerprint)`` of entries beyond ``after``, oldest first."""
         query = (

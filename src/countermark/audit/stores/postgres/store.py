@@ -12,7 +12,7 @@ from psycopg import errors
 
 from countermark.audit.privacy import Sealed
 from countermark.audit.stores.interface import NewEntry
-from countermark.audit.stores.postgres.connect import Connection, connect, reported, store_name
+from countermark.audit.stores.postgres.connect import Connection, connect, index_reported, reported, store_name
 from countermark.audit.stores.postgres.reader import PostgresReader
 from countermark.audit.stores.postgres.reindex import INSERT_INDEX
 from countermark.audit.stores.postgres.schema import require_newest
@@ -195,7 +195,8 @@ class SequencerStore:
             "SELECT event_id, seq, body FROM event_index LEFT JOIN entry USING (seq)"
             ' WHERE event_id = ANY(%s COLLATE "C")'
         )
-        rows = self._connection.execute(query, (list(event_ids),), binary=True)
+        with index_reported():
+            rows = self._connection.execute(query, (list(event_ids),), binary=True)
         return {event_id: (seq, body) for event_id, seq, body in rows}
 
     def add_entries(self, entries: Sequence[NewEntry]) -> None:

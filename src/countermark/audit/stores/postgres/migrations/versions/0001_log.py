@@ -23,13 +23,6 @@ CREATE TABLE tile (level integer NOT NULL, idx bigint NOT NULL, hashes bytea NOT
 CREATE TABLE head (id integer PRIMARY KEY CHECK (id = 0), size bigint NOT NULL, root bytea NOT NULL,
                    note text NOT NULL);
 CREATE TABLE checkpoint (size bigint PRIMARY KEY, note text NOT NULL);
-CREATE TABLE event_index (
-    seq bigint PRIMARY KEY, leaf bytea NOT NULL,
-    event_id text COLLATE "C" NOT NULL UNIQUE, time text COLLATE "C" NOT NULL, type text COLLATE "C" NOT NULL,
-    tenant text COLLATE "C" NOT NULL, attempt text COLLATE "C" NOT NULL, decision text COLLATE "C",
-    model text COLLATE "C", policy text COLLATE "C", output_sha256 text COLLATE "C", manifest_sha256 text COLLATE "C",
-    watermark_payload text COLLATE "C", fingerprint text COLLATE "C", actor text COLLATE "C",
-    categories text COLLATE "C", words text COLLATE "C");
 CREATE TABLE blob (event_id text COLLATE "C" NOT NULL, field text NOT NULL, ciphertext bytea NOT NULL,
                    PRIMARY KEY (event_id, field));
 CREATE TABLE secret (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key_id text COLLATE "C" NOT NULL UNIQUE,
@@ -37,21 +30,32 @@ CREATE TABLE secret (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key_id 
 CREATE TABLE pending (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, attempt text COLLATE "C" NOT NULL UNIQUE,
                       tenant text NOT NULL, time text NOT NULL, session bigint NOT NULL);
 """
+_INDEX_TABLE = """
+CREATE TABLE event_index (
+    seq bigint PRIMARY KEY, leaf bytea NOT NULL,
+    event_id text COLLATE "C" NOT NULL UNIQUE, time text COLLATE "C" NOT NULL, type text COLLATE "C" NOT NULL,
+    tenant text COLLATE "C" NOT NULL, attempt text COLLATE "C" NOT NULL, decision text COLLATE "C",
+    model text COLLATE "C", policy text COLLATE "C", output_sha256 text COLLATE "C", manifest_sha256 text COLLATE "C",
+    watermark_payload text COLLATE "C", fingerprint text COLLATE "C", actor text COLLATE "C",
+    categories text COLLATE "C", words text COLLATE "C");
+"""
 _LOOKED_UP = ("attempt", "output_sha256", "manifest_sha256", "watermark_payload")
 _LISTED_BY = ("time", "type", "tenant", "actor", "decision", "model", "policy")
 _SETS = ("categories", "words")
+INDEX = (
+    _INDEX_TABLE,
+    *(f"CREATE INDEX by_{name} ON event_index ({name}) WHERE {name} IS NOT NULL" for name in _LOOKED_UP),
+    *(f"CREATE INDEX by_{name} ON event_index ({name}, seq) WHERE {name} IS NOT NULL" for name in _LISTED_BY),
+    *(f"CREATE INDEX by_{name} ON event_index USING gin (string_to_array({name}, ' '))" for name in _SETS),
+    "CREATE INDEX with_fingerprint ON event_index (seq) WHERE fingerprint IS NOT NULL",
+)
+"""The look-up index, which can be made anew."""
 
 
 def upgrade() -> None:
     """Make them."""
-    op.execute(_TABLES)
-    for name in _LOOKED_UP:
-        op.execute(f"CREATE INDEX by_{name} ON event_index ({name}) WHERE {name} IS NOT NULL")
-    for name in _LISTED_BY:
-        op.execute(f"CREATE INDEX by_{name} ON event_index ({name}, seq) WHERE {name} IS NOT NULL")
-    for name in _SETS:
-        op.execute(f"CREATE INDEX by_{name} ON event_index USING gin (string_to_array({name}, ' '))")
-    op.execute("CREATE INDEX with_fingerprint ON event_index (seq) WHERE fingerprint IS NOT NULL")
+    for statement in (_TABLES, *INDEX):
+        op.execute(statement)
     op.execute("INSERT INTO sequencer VALUES (0, 0)")
     # Bodies are hashes, digests and short texts; compressing them costs the sequencer more than it saves.
     op.execute("ALTER TABLE inbox ALTER body SET STORAGE EXTERNAL")
