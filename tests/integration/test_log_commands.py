@@ -197,6 +197,31 @@ def test_a_log_with_an_older_index_is_read_and_proved_and_the_commands_say_what_
     assert "index" in log("verify")[1]["compared"]
 
 
+@pytest.mark.parametrize("how", ["lost", "brought back"])
+def test_a_log_whose_record_is_gone_is_carried_on_on_the_word_of_a_checkpoint_kept_elsewhere(
+    how: str, log: Log, home: Home, tmp_path: Path
+) -> None:
+    record, why = home.folder / "signed.db", ("--reason", "the disk of signed.db died")
+    older = record.read_bytes()
+    assert log("hold", "add", "--event", 0, "--reason", "x")[0] == 0
+    assert log("checkpoint", "-o", tmp_path / "held")[0] == 0
+    assert log("vouch", "--checkpoint", tmp_path / "held", *why)[0] == 2, "nothing is wrong yet"
+    for name in ("signed.db", "signed.db-wal", "signed.db-shm"):
+        (home.folder / name).unlink(missing_ok=True)
+    if how == "brought back":
+        record.write_bytes(older)
+    code, _, complaint = log("hold", "list", "--all")
+    assert code == 0
+    code, _, complaint = log("hold", "add", "--event", 1, "--reason", "x")
+    assert (code, "log vouch --checkpoint" in complaint) == (1, True)
+    (tmp_path / "other").write_text((tmp_path / "held").read_text().replace("\n7\n", "\n6\n"))
+    assert log("vouch", "--checkpoint", tmp_path / "other", *why)[0] == 1, "a forged checkpoint vouches for nothing"
+    assert log("vouch", "--checkpoint", tmp_path / "held", *why)[1] == {"vouched": 7, "entries": 7, "recorded": 7}
+    (newest,) = log("list", "-n", 1)[1]
+    assert (newest["type"], newest["params"]) == ("checkpoint.gap", {"vouched": "7", "entries": "7"})
+    assert log("verify", "--checkpoint", tmp_path / "held")[1]["intact"]
+
+
 def test_what_is_no_audit_store_is_said_to_be_none(log: Log, tmp_path: Path) -> None:
     (tmp_path / "photo.db").write_bytes(b"\x89PNG" * 999)
     code, told, complaint = log("verify", "--store", tmp_path / "photo.db")

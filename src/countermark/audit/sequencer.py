@@ -205,7 +205,8 @@ class Sequencer:
             raise AuditRollback(
                 f"The record of signed checkpoints, {self._signed.name}, is {state}: nothing here can tell whether"
                 f" these {head.size} entries are all that was ever signed.",
-                remedy="Bring back signed.db, or open the log with the newest checkpoint kept elsewhere.",
+                remedy="Bring back signed.db. Where it is lost, let the newest checkpoint kept elsewhere vouch for the"
+                " log: countermark log vouch --checkpoint FILE --reason WHY",
             )
         checkpoint = open_checkpoint(self._held, self._signer.verifier_key)
         if checkpoint.size > head.size:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "checkpoint": ("reading", "Print the newest signed checkpoint, to be kept elsewhere."),
     "verify": ("verifying", "Hash every entry again and name every change."),
     "reindex": ("verifying", "Build the look-up index anew from the entries."),
+    "vouch": ("custody", "Carry on after signed.db was lost, on the word of a checkpoint kept elsewhere."),
     "migrate": ("verifying", "Bring the tables of a log in PostgreSQL to this version."),
     "export": ("exporting", "Write a bundle that an auditor verifies offline."),
     "hold": ("custody", "Place, list and release legal holds."),

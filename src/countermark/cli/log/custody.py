@@ -1,4 +1,4 @@
-"""``countermark log hold|erase``: what may not be erased, and what is."""
+"""``countermark log hold|erase|vouch``: what may not be erased, what is, and who vouches for a log without record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from countermark.cli.log.shared import event_ids, home_of, on_warrant, opened, pseudonyms_of, warrant
+from countermark.cli.log.shared import (
+    event_ids,
+    home_of,
+    on_warrant,
+    opened,
+    pseudonyms_of,
+    read_checkpoint,
+    warrant,
+)
 from countermark.cli.output import common, console, print_json, progress, status
 from countermark.errors import UsageError
 
@@ -186,4 +194,46 @@ def _confirm(count: int, kept: int) -> None:
     click.confirm(f"Make the protected fields of {count} events unreadable for ever{held}?", abort=True, err=True)
 
 
-COMMANDS = {"hold": hold, "erase": erase}
+@click.command("vouch")
+@click.option(
+    "--checkpoint",
+    "held_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The newest checkpoint that was kept where the log's administrator cannot write.",
+)
+@on_warrant()
+@common
+def vouch(*, held_path: Path, reason: str, actor: str | None, as_json: bool, home: Path | None) -> int:
+    """Carry on a log whose record of signed checkpoints (signed.db) was lost or brought back from a backup.
+
+    Without the record nothing here can tell whether the newest entries were cut off; the checkpoint vouches for those
+    that it covers. That there was such a gap is recorded. A log that opens without help is left alone.
+    """
+    from countermark.audit.checkpoint import peek_checkpoint
+    from countermark.errors import AuditRollback
+    from countermark.model import EventType
+
+    held = read_checkpoint(held_path)
+    place = home_of(home)
+    asked = warrant(place, reason, actor)
+    try:
+        with opened(place, writing=True):
+            raise UsageError("The record of signed checkpoints is there.", remedy="Nothing needs to be done.")
+    except AuditRollback:
+        pass
+    covered = peek_checkpoint(held).size
+    with opened(place, writing=True, held=held) as log:
+        size = log.size
+        said = {"vouched": str(covered), "entries": str(size)}
+        index = log.append(asked.event(EventType.CHECKPOINT_GAP, params=said)).index
+    if as_json:
+        print_json({"vouched": covered, "entries": size, "recorded": index})
+    else:
+        console().print(
+            f"[green]✓[/] the checkpoint vouches for {covered} of {size} entries; recorded as entry {index}."
+        )
+    return 0
+
+
+COMMANDS = {"hold": hold, "erase": erase, "vouch": vouch}
