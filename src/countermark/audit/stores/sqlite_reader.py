@@ -26,7 +26,7 @@ def _by_index(
     """Mark a query that needs the look-up index: where that cannot be used, its error says so and nothing worse."""
 
     @wraps(query)
-    def asked(reader: SqliteReader, *args: P.args, **kwargs: P.kwargs) -> T:
+    def asked(reader: SqliteReader, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if reader.version() in OLDER_INDEX:
             raise AuditIndexOutdated("The log's look-up index is of an older version.")
         with index_reported():
