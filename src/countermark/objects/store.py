@@ -1,11 +1,13 @@
 """Content-addressed objects on obstore: a local folder today, S3, GCS or Azure by URL.
 
-An object is written once under the SHA-256 of its bytes and never changed; reading checks the digest again.
+An object is written once under the SHA-256 of its bytes and never changed; reading checks the digest again. What
+:meth:`ObjectStore.put` has kept in a folder outlives a power cut, so that an event may refer to it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +24,9 @@ MAX_OBJECT_BYTES = 128 * 2**20
 class ObjectStore:
     """Objects by kind and digest. Safe to share between threads."""
 
-    def __init__(self, store: obstore.store.ObjectStore, url: str) -> None:
+    def __init__(self, store: obstore.store.ObjectStore, url: str, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
         self.url = url
 
     @classmethod
@@ -38,17 +41,26 @@ class ObjectStore:
             if "://" in text and not text.startswith("file://"):
                 return cls(from_url(text), text)
             folder = Path(text.removeprefix("file://"))
-            return cls(LocalStore(folder, mkdir=True), str(folder))
+            return cls(LocalStore(folder, mkdir=True), str(folder), folder)
         except (BaseError, OSError, ValueError) as error:
             raise OutputUnwritable(f"The object store {text} cannot be opened: {error}.") from error
 
     def put(self, kind: Kind, data: bytes) -> str:
-        """Keep ``data``; return its key. Keeping the same bytes twice is harmless.
+        """Keep ``data``, durably; return its key. Keeping the same bytes twice is harmless.
 
         Raises:
             OutputUnwritable: the store refused the write.
         """
         key = object_key(kind, hashlib.sha256(data).hexdigest())
+        try:
+            self._write(key, data)
+            if self._folder is not None:
+                _settle(self._folder, self._folder / key)
+        except (BaseError, OSError) as error:
+            raise OutputUnwritable(f"The object store {self.url} refused a write: {error}.") from error
+        return key
+
+    def _write(self, key: str, data: bytes) -> None:
         try:
             obstore.put(self._store, key, data, mode="create")
         except AlreadyExistsError:
@@ -57,9 +69,6 @@ class ObjectStore:
                 self.get(key)
             except AuditStoreDamaged:
                 obstore.put(self._store, key, data, mode="overwrite")
-        except (BaseError, OSError) as error:
-            raise OutputUnwritable(f"The object store {self.url} refused a write: {error}.") from error
-        return key
 
     def get(self, key: str) -> bytes:
         """The bytes of an object.
@@ -85,3 +94,20 @@ class ObjectStore:
 def object_key(kind: Kind, sha256: str) -> str:
     """Where an object lives: ``released/ab/abcd…``."""
     return f"{kind}/{sha256[:2]}/{sha256}"
+
+
+def _settle(folder: Path, path: Path) -> None:
+    """See that a file of the store outlives a power cut: its bytes, and its name in every folder down to it."""
+    windows = os.name == "nt"
+    _sync(path, os.O_RDWR if windows else os.O_RDONLY)
+    for parent in path.relative_to(folder).parents:
+        if not windows:  # where folders cannot be opened
+            _sync(folder / parent, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    opened = os.open(path, flags)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,82 @@
+"""The object store: written once, checked when read, durable when kept; and what is sealed opens with its key alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+
+from countermark.errors import AuditStoreDamaged, NotFound, OutputUnwritable
+from countermark.objects import ObjectStore, seal, unseal
+
+PLAIN = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore.open(tmp_path / "objects")
+
+
+def test_what_was_changed_or_is_gone_is_not_given_out(store: ObjectStore, tmp_path: Path) -> None:
+    key = store.put("held", PLAIN)
+    assert store.get(key) == PLAIN
+    path = tmp_path / "objects" / key
+    path.write_bytes(PLAIN[:-1])
+    with pytest.raises(AuditStoreDamaged, match="changed"):
+        store.get(key)
+    assert store.put("held", PLAIN) == key
+    assert store.get(key) == PLAIN, "keeping it again mends it"
+    path.unlink()
+    with pytest.raises(NotFound):
+        store.get(key)
+
+
+def test_what_is_kept_outlives_a_power_cut(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_ino))
+    key = store.put("held", PLAIN)
+    path = tmp_path / "objects" / key
+    assert synced == [place.stat().st_ino for place in (path, *path.parents[:3])], "the bytes, then every name"
+    synced.clear()
+    store.put("held", PLAIN)
+    assert path.stat().st_ino in synced, "a crash may have left it unsynced the first time"
+
+
+def test_what_the_disk_refuses_is_not_kept(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_opened: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputUnwritable):
+        store.put("held", PLAIN)
+
+
+def test_what_is_sealed_opens_with_its_key_for_its_event_alone() -> None:
+    sealed, key = seal(PLAIN, "event 1")
+    assert unseal(sealed, key, "event 1") == PLAIN
+    assert PLAIN[:8] not in sealed
+    again, other = seal(PLAIN, "event 1")
+    assert (again == sealed, other == key) == (False, False), "every object has a key of its own"
+    for wrong in (other, secrets.token_hex(32), "", "no key", key[:32]):
+        with pytest.raises(AuditStoreDamaged):
+            unseal(sealed, wrong, "event 1")
+    with pytest.raises(AuditStoreDamaged):
+        unseal(sealed, key, "event 2")
+
+
+@pytest.mark.parametrize("at", [0, 20, 21, 32, 33, 500, -17, -16, -1])
+def test_a_single_flipped_bit_is_noticed(at: int) -> None:
+    sealed, key = seal(PLAIN, "event 1")
+    altered = bytearray(sealed)
+    altered[at] ^= 1
+    with pytest.raises(AuditStoreDamaged):
+        unseal(bytes(altered), key, "event 1")
+
+
+@pytest.mark.parametrize("length", [0, 5, 21, 33, 40])
+def test_a_cut_object_is_noticed(length: int) -> None:
+    sealed, key = seal(PLAIN, "event 1")
+    with pytest.raises(AuditStoreDamaged):
+        unseal(sealed[:length], key, "event 1")
