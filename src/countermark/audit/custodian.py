@@ -8,13 +8,15 @@ from __future__ import annotations
 import secrets
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from countermark.audit.canonical import event_document
 from countermark.audit.erasure import Erasure, ErasurePlan
 from countermark.audit.hold import Hold, Ledger, check_query, read_ledger
+from countermark.audit.pictures import ShownPicture, picture_of
 from countermark.audit.privacy import Disclosure
 from countermark.audit.protected import parse_protected
 from countermark.audit.query import Filter
@@ -24,8 +26,11 @@ from countermark.audit.verify import Progress
 from countermark.audit.warrant import Warrant, now
 from countermark.errors import AuditError, NotFound, UsageError
 from countermark.model import AccessRecord, ActorRef, Event, EventType, HoldRecord
+from countermark.model.custody import HELD_PICTURE, ProtectedField
 
 _PROGRESS_EVERY = 4096
+Fetch = Callable[[Event, str, str | None], bytes]
+"""A held picture's file by its event, its key in the object store, and the key that it was sealed under, if it was."""
 
 
 class Custodian(LogReader, ABC):
@@ -79,11 +84,46 @@ class Custodian(LogReader, ABC):
     def disclose(
         self, index: int, warrant: Warrant, *, fields: Collection[str] | None = None
     ) -> tuple[Disclosure, ...]:
-        """Several protected fields of one entry, all by default; see :meth:`reveal`."""
+        """Several protected fields of one entry, by default all texts; see :meth:`reveal`."""
         self._may_write("viewing a protected field")
         event, opened = self._open_fields(index, fields)
-        self._record(access_event(index, event, opened, warrant))
+        self._record(access_event(index, event, (one.field for one in opened), warrant))
         return opened
+
+    def show_picture(self, index: int, warrant: Warrant, fetch: Fetch) -> ShownPicture:
+        """The picture that was held with an entry; an ``access`` event is durable before this returns.
+
+        Args:
+            index: the entry.
+            warrant: why, and by whom.
+            fetch: brings the picture from where it is kept. What it raises goes on, and nothing is recorded.
+
+        Raises:
+            AuditError: the log is open for reading only.
+            NotFound: the entry holds no picture, or was erased.
+            KeyUnavailable: no master key, or another one.
+            AuditStoreDamaged: the picture's key is not what the log committed to, or is gone and no erasure says so.
+        """
+        self._may_write("viewing a held picture")
+        event = self.event(index)
+        picture = picture_of(event_document(event))
+        if picture is None:
+            raise NotFound(
+                f"Entry {index} holds no picture: only what was held for review after it was made has one.",
+                remedy="See which were held with: countermark log list --type generation.held",
+            )
+        key = None
+        if picture.sealed:
+            _, (opened,) = self._open_fields(index, (HELD_PICTURE,))
+            key = opened.text
+        elif event.event_id in (erased := self._ledger().erased):
+            raise NotFound(
+                f"Entry {index} was erased by entry {erased[event.event_id]}; its picture is not shown any more.",
+                remedy=f"It was kept in the clear: delete {picture.object_key} from the object store.",
+            )
+        data = fetch(event, picture.object_key, key)
+        (access,) = self._record(access_event(index, event, (HELD_PICTURE,), warrant))
+        return ShownPicture(data, access)
 
     # --- holding ----------------------------------------------------------------------------------------------------
 
@@ -229,7 +269,7 @@ class Custodian(LogReader, ABC):
             self._store.erase(sorted(erased.keys() & (keys | {event_id for event_id, _ in ciphertexts})))
 
 
-def access_event(index: int, event: Event, opened: Iterable[Disclosure], warrant: Warrant) -> Event:
+def access_event(index: int, event: Event, fields: Iterable[ProtectedField], warrant: Warrant) -> Event:
     """The event that says which fields of an entry are about to be shown."""
-    record = AccessRecord(event_id=event.event_id, index=index, fields=tuple(one.field for one in opened))
+    record = AccessRecord(event_id=event.event_id, index=index, fields=tuple(fields))
     return warrant.event(EventType.ACCESS, tenant=event.tenant, access=record)

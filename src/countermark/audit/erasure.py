@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from countermark.audit.hold import Hold
+from countermark.audit.pictures import picture_of
 from countermark.model import ErasureRecord, HeldBack
 
 EVENTS_AN_ENTRY: Final = 1500
@@ -27,6 +28,8 @@ class ErasurePlan:
     held_back: dict[str, list[str]] = field(default_factory=dict)
     already: int = 0
     """How many of the events asked for were erased before."""
+    in_the_clear: list[str] = field(default_factory=list)
+    """Objects that no erasure reaches: pictures of those to be erased, held before they were sealed."""
 
     def judge(self, document: Mapping[str, Any], holds: Collection[Hold]) -> None:
         """Put one event with protected fields where it belongs."""
@@ -34,8 +37,12 @@ class ErasurePlan:
         holding = [hold.id for hold in holds if hold.covers(document)]
         for hold_id in holding:
             self.held_back.setdefault(hold_id, []).append(event_id)
-        if not holding:
-            self.erase.append(event_id)
+        if holding:
+            return
+        self.erase.append(event_id)
+        picture = picture_of(document)
+        if picture and not picture.sealed:
+            self.in_the_clear.append(picture.object_key)
 
     @property
     def kept(self) -> int:

@@ -20,6 +20,7 @@ from countermark.audit.export import (
     write_manifest,
     write_range,
 )
+from countermark.audit.pictures import texts_of
 from countermark.audit.privacy import Disclosure
 from countermark.audit.protected import parse_protected
 from countermark.audit.query import Filter, index_row
@@ -59,7 +60,8 @@ class Exporter(Custodian):
             first: the first entry. With the size of an auditor's last checkpoint the bundle continues it.
             end: one more than the last entry; by default all that the newest checkpoint covers.
             formats: views beside the entries: ``csv``, ``parquet``.
-            reveal: with the protected fields in the clear; each event's disclosure is recorded as an access first.
+            reveal: with the protected texts in the clear; each event's disclosure is recorded as an access first.
+                Keys of held pictures are never handed over.
             under: the checkpoint to prove it under, such as one that witnesses cosigned; by default the newest.
             progress: called with entries written and entries in all.
 
@@ -131,7 +133,7 @@ class Exporter(Custodian):
         return first, end
 
     def _disclose_range(self, folder: Path, first: int, end: int, warrant: Warrant) -> int:
-        """Write the protected fields of a range in the clear, after recording the access to each event's."""
+        """Write the protected texts of a range in the clear, after recording the access to each event's."""
         with self._store.snapshot() as reader:
             found = [i for i, entry in checked_entries(reader, first, end) if parse_protected(entry)]
         erased, disclosed = self._ledger().erased, 0
@@ -140,11 +142,14 @@ class Exporter(Custodian):
             lines, accesses = list[DisclosedField](), list[Event]()
             for index in found[start : start + _DISCLOSED_AT_ONCE]:
                 event = self.event(index)
+                texts = texts_of(event)
+                if not texts:
+                    continue
                 if event.event_id in erased:
-                    lines += [_erased(index, event, commitment.field) for commitment in event.protected]
+                    lines += [_erased(index, event, commitment.field) for commitment in texts]
                     continue
                 event, opened = self._open_fields(index)
-                accesses.append(access_event(index, event, opened, warrant))
+                accesses.append(access_event(index, event, (one.field for one in opened), warrant))
                 lines += [_disclosed(index, event, one) for one in opened]
             self._record(*accesses)
             write_disclosed(folder, lines)

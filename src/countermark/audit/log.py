@@ -194,7 +194,7 @@ class AuditLog(Exporter):
 
         Args:
             event: what happened. Its ``protected`` commitments are made here.
-            protected: plaintexts to encrypt and commit to, by field: ``prompt``, ``negative_prompt``.
+            protected: plaintexts to encrypt and commit to, by field: ``prompt``, ``negative_prompt``, ``held_picture``.
 
         Raises:
             EventInvalid: cannot be recorded, or its id was used for another event.

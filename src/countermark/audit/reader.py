@@ -17,6 +17,7 @@ from countermark.audit.checkpoint import peek_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport
 from countermark.audit.hold import Hold, Ledger, read_ledger
 from countermark.audit.listing import Page, listed, parse_event, walk
+from countermark.audit.pictures import texts_of
 from countermark.audit.privacy import Disclosure, Vault
 from countermark.audit.proof import TlogProof
 from countermark.audit.query import INDEX_COLUMNS, Filter, index_row
@@ -280,7 +281,7 @@ class LogReader:
     # --- protected fields -------------------------------------------------------------------------------------------
 
     def _open_fields(self, index: int, fields: Collection[str] | None = None) -> tuple[Event, tuple[Disclosure, ...]]:
-        """The protected fields of an entry in the clear; all of them by default. Only for who records the access.
+        """The protected fields of an entry in the clear, by default all texts. Only for who records the access.
 
         Raises:
             NotFound: the entry has no such field, or it was erased.
@@ -289,9 +290,12 @@ class LogReader:
         """
         vault = self._require_vault()
         event = self.event(index)
-        wanted = [c for c in event.protected if fields is None or c.field in fields]
+        wanted = texts_of(event) if fields is None else [c for c in event.protected if c.field in fields]
         if not wanted:
-            raise NotFound(f"Entry {index} has no protected field of that name.", remedy="Show the entry to see which.")
+            raise NotFound(
+                f"Entry {index} has no protected field of that name.",
+                remedy="Show the entry to see which; a held picture is shown by: countermark log picture ENTRY",
+            )
         opened = []
         for commitment in wanted:
             with self._store.reader() as reader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -10,12 +10,19 @@ from countermark.model.base import Frozen, Sha256Hex
 
 EventId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """An event's id: 128 bits as 32 lowercase hexadecimal digits."""
-ProtectedField = Literal["prompt", "negative_prompt"]
+ProtectedField = Literal["prompt", "negative_prompt", "held_picture"]
 """The fields that are encrypted and committed to."""
+HELD_PICTURE: Final = "held_picture"
+"""A picture kept for review. Its protected text is the key under which it lies, sealed, in the object store."""
+HELD_OBJECT: Final = "held_object"
+"""The parameter of an event that says where the object store keeps its held picture."""
 
 
 class AccessRecord(Frozen):
-    """Which protected fields of which event were shown; recorded before they were."""
+    """Which protected fields of which event were shown; recorded before they were.
+
+    ``held_picture`` is among them where the picture itself was.
+    """
 
     event_id: EventId
     index: int = Field(ge=0)
