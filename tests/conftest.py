@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from countermark import Countermark
+from countermark.audit import Warrant
+from countermark.imaging import decode
 from countermark.model import ModelRef
+from countermark.pipeline.review import show
 from countermark.safety import ImageEnsemble, PromptEnsemble
 from countermark.settings import Settings
 from tests.postgres_server import Lacking, Server, memory_folder, running
@@ -75,6 +78,11 @@ class Given:
     def __call__(self) -> tuple[Sequence[NDArray[np.uint8]], dict[str, str], tuple[str, ...]]:
         self.calls += 1
         return list(self.pictures), {"used": "given"}, ()
+
+
+def held_pixels(cm: Countermark, index: int) -> NDArray[np.uint8]:
+    """The picture that was held with an entry, as a reviewer sees it."""
+    return decode(show(cm.log, cm.parts.objects, index, Warrant("a test")).data).pixels
 
 
 @pytest.fixture

@@ -332,8 +332,14 @@ def _encode_png(raster: Raster, xmp: bytes) -> bytes:
     return png[:_PNG_IHDR_END] + chunk + png[_PNG_IHDR_END:]
 
 
-def write_new(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+def write_new(path: Path, data: bytes, *, overwrite: bool = False, private: bool = False) -> None:
     """Write a file whole or not at all; an existing one is kept unless told otherwise.
+
+    Args:
+        path: where to.
+        data: its bytes.
+        overwrite: replace what is there.
+        private: for its owner alone to read.
 
     Raises:
         OutputUnwritable: the folder is missing or closed, the disk is full, or the file exists.
@@ -341,6 +347,8 @@ def write_new(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
+            if private:
+                temporary.chmod(0o600)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.conftest import CLEAN_PROMPT, Given, photograph
+from tests.conftest import CLEAN_PROMPT, Given, held_pixels, photograph
 
 from countermark import Countermark, Result
 from countermark.cli.show import result_lines
@@ -142,7 +142,7 @@ def test_where_no_regions_are_known_the_picture_is_held(build: Make) -> None:
     assert result.decision.category is Category.SEXUAL
     event = cm.log.event(result.index)
     assert (event.type, event.decision) == (EventType.HELD, Outcome.REVIEW)
-    assert np.array_equal(decode(cm.parts.objects.get(event.params["held_object"])).pixels, picture)
+    assert np.array_equal(held_pixels(cm, result.index), picture)
 
 
 class Stubborn(PatchDetector):
@@ -161,7 +161,7 @@ def test_what_is_still_there_after_redaction_is_held_as_it_was_made(build: Make)
     event = cm.log.event(result.index)
     assert event.output is None
     assert event.params["redaction"].startswith("1 region blurred")
-    assert np.array_equal(decode(cm.parts.objects.get(event.params["held_object"])).pixels, picture)
+    assert np.array_equal(held_pixels(cm, result.index), picture)
 
 
 class DiesOnTheSecondLook(PatchDetector):

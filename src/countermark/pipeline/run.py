@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -26,12 +26,14 @@ from countermark.model import (
     Stage,
     WatermarkState,
 )
+from countermark.model.custody import HELD_PICTURE
 from countermark.observe import get_logger
 from countermark.pipeline.attempt import Attempt
 from countermark.pipeline.context import STRICTER, Generate, Parts, Result
 from countermark.pipeline.early import EarlyLook, RunStopped
 from countermark.pipeline.opening import close_interrupted, record_policy_change
 from countermark.pipeline.redact import held, redact
+from countermark.pipeline.review import keep
 from countermark.pipeline.strike import strike
 from countermark.policy import decide, decide_failure, name_mismatch
 from countermark.safety.known import Known
@@ -197,7 +199,14 @@ class Pipeline:
         output = struck.output.model_copy(update={"object_key": key})
         event = event.model_copy(update={"output": output, "latency_us": dict(attempt.timer.microseconds)})
         return self._record(
-            attempt, event, decision, "released", asset=struck.asset, data=struck.data, record_id=struck.record_id
+            attempt,
+            event,
+            decision,
+            "released",
+            protected=attempt.protected,
+            asset=struck.asset,
+            data=struck.data,
+            record_id=struck.record_id,
         )
 
     def _finish_all(self, attempts: list[Attempt], images: list[NDArray[uint8]]) -> list[Result]:
@@ -212,18 +221,30 @@ class Pipeline:
         return results
 
     def _stop(self, attempt: Attempt, decision: Decision, raster: Raster | None = None) -> Result:
-        """Record a refusal or a held attempt. A held image is kept for the reviewer, unmarked and unreleased."""
+        """Record a refusal or a held attempt. A held image is kept for the reviewer: sealed, unmarked, unreleased."""
         if decision.outcome is Outcome.REDACT:
             decision = held(decision, "There is nothing here that could be redacted.")
         decision = name_mismatch(decision, attempt.findings)
         outcome = STRICTER[decision.outcome]
+        event, protected = attempt.event(_STOPPED[outcome], decision), attempt.protected
         if outcome == "held" and raster is not None:
-            attempt.params["held_object"] = self.parts.objects.put("held", encode(raster, "image/png"))
-        return self._record(attempt, attempt.event(_STOPPED[outcome], decision), decision, outcome)
+            event, key = keep(self.parts.objects, event, encode(raster, "image/png"))
+            # Of this event alone: one that records a failure instead has no picture.
+            protected = {**protected, HELD_PICTURE: key}
+        return self._record(attempt, event, decision, outcome, protected=protected)
 
-    def _record(self, attempt: Attempt, event: Event, decision: Decision, outcome: Any, **fields: Any) -> Result:
+    def _record(
+        self,
+        attempt: Attempt,
+        event: Event,
+        decision: Decision,
+        outcome: Any,
+        *,
+        protected: Mapping[str, str],
+        **fields: Any,
+    ) -> Result:
         with attempt.timer("audit"):
-            appended = self.parts.log.append(event, protected=attempt.protected)
+            appended = self.parts.log.append(event, protected=protected)
             receipt = self.parts.log.receipt(appended.index)
         said = {"rule": decision.rule, "category": decision.category, "severity": decision.severity}
         self._log.info("attempt recorded", outcome=outcome, event_id=event.event_id, index=appended.index, **said)

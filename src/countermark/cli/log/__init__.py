@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "list": ("reading", "List entries, newest first."),
     "show": ("reading", "Show one entry; its protected fields only with --reveal and a reason."),
+    "picture": ("picture", "Write a picture that is held for review; that it was viewed is recorded first."),
     "proof": ("reading", "Write the receipt of an entry, checkable offline."),
     "checkpoint": ("reading", "Print the newest signed checkpoint, to be kept elsewhere."),
     "verify": ("verifying", "Hash every entry again and name every change."),
@@ -17,7 +18,7 @@ _COMMANDS = {
     "migrate": ("verifying", "Bring the tables of a log in PostgreSQL to this version."),
     "export": ("exporting", "Write a bundle that an auditor verifies offline."),
     "hold": ("custody", "Place, list and release legal holds."),
-    "erase": ("custody", "Make prompts unreadable for ever; entries and proofs stay."),
+    "erase": ("custody", "Make prompts and held pictures unreadable for ever; entries and proofs stay."),
 }
 
 

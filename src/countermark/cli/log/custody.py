@@ -154,7 +154,7 @@ def erase(
     as_json: bool,
     home: Path | None,
 ) -> int:
-    """Make the prompts of single events, or of all of a subject, unreadable for ever.
+    """Make the prompts and held pictures of single events, or of all of a subject, unreadable for ever.
 
     Their data keys are deleted. Entries, proofs, digests and fingerprints of the images stay; so does what a legal
     hold covers.
@@ -175,12 +175,15 @@ def erase(
     for erasure in erasures:
         for hold_id, held in erasure.held_back.items():
             kept.setdefault(hold_id, []).extend(held)
+    in_the_clear = sorted({object_key for plan in plans for object_key in plan.in_the_clear})
     if as_json:
-        print_json({"entries": entries, "erased": erased, "held_back": kept})
+        print_json({"entries": entries, "erased": erased, "held_back": kept, "in_the_clear": in_the_clear})
         return 0
     console().print(f"[green]✓[/] erased the protected fields of {len(erased)} events.")
     for hold_id, events_held in kept.items():
         console().print(f"[yellow]![/] {len(events_held)} events were kept: legal hold {hold_id}.")
+    for object_key in in_the_clear:
+        console().print(f"[yellow]![/] {object_key} was held unsealed, by an earlier version: delete this object too.")
     console().print(f"  Recorded as entry {', '.join(map(str, entries))}; every proof holds as before.")
     return 0
 
