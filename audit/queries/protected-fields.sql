@@ -1,4 +1,4 @@
--- Which prompts can still be read, which were erased, and which lost their key without an erasure (a finding)?
+-- Which prompts and held pictures can still be read, which were erased, and which lost their key without an erasure (a finding)?
 WITH erased AS (SELECT DISTINCT gone.value AS event_id
                 FROM event JOIN json_each(json_extract(document, '$.erasure.events')) AS gone WHERE event.type = 'erasure')
 SELECT substr(event.time, 1, 10) AS day, json_extract(held.value, '$.field') AS field,
