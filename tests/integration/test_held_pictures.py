@@ -152,6 +152,13 @@ def test_the_reviewer_sees_it_and_that_is_on_the_record(
     assert newest["actor"]["pseudonym"] == carol.pseudonym
 
 
+def test_people_are_told_what_they_have_before_them(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "picture", "0", "--reason", "case 17", "--home", str(held.home.folder)]) == 0
+    told = capsys.readouterr().out
+    assert f"held-{held.event.event_id[:12]}.png, unmarked and not released" in told
+    assert "recorded as entry 1" in told
+
+
 def test_it_is_written_over_nothing_unless_told_and_never_without_a_reason(
     log: Log, held: Held, tmp_path: Path
 ) -> None:
@@ -369,9 +376,12 @@ def test_what_was_held_in_the_clear_is_shown_on_the_record(
     assert newest["access"]["fields"] == ["held_picture"]
 
 
-def test_an_erasure_says_what_it_does_not_reach(log: Log, held: Held, in_the_clear: str, tmp_path: Path) -> None:
-    erased = log("erase", "--event", 0, "--event", 1, "--reason", "x", "--yes")[1]
-    assert erased["in_the_clear"] == [in_the_clear]
+def test_an_erasure_says_what_it_does_not_reach(
+    log: Log, held: Held, in_the_clear: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert log("erase", "--event", 0, "--reason", "x", "--yes")[1]["in_the_clear"] == []
+    assert run(["log", "erase", "--event", "1", "--reason", "x", "--yes", "--home", str(held.home.folder)]) == 0
+    assert f"{in_the_clear} was held in the clear" in capsys.readouterr().out
     code, told, _ = log("picture", 1, "-o", tmp_path / "seen.png", "--reason", "x")
     assert (code, in_the_clear in told["error"]["remedy"]) == (2, True)
     assert not (tmp_path / "seen.png").exists()

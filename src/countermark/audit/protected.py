@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ _WITH_COMMITMENTS: Final = b'"protected":[{'
 _COMMITMENT: Final = re.compile(rb'"field":"(\w+)","key_id":"([0-9a-f]{32})"')
 
 
-def own_fields(document: dict[str, Any]) -> tuple[str, ...]:
+def own_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
     """The protected fields under the event's own data key."""
     event_id = document.get("event_id")
     return tuple(c["field"] for c in document.get("protected") or () if c.get("key_id") == event_id)

@@ -183,7 +183,10 @@ def erase(
     for hold_id, events_held in kept.items():
         console().print(f"[yellow]![/] {len(events_held)} events were kept: legal hold {hold_id}.")
     for object_key in in_the_clear:
-        console().print(f"[yellow]![/] {object_key} was held unsealed, by an earlier version: delete this object too.")
+        console().print(
+            f"[yellow]![/] {object_key} was held in the clear, by an earlier version: delete this object of the store"
+            " too, unless another entry names it."
+        )
     console().print(f"  Recorded as entry {', '.join(map(str, entries))}; every proof holds as before.")
     return 0
 
