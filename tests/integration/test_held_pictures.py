@@ -19,6 +19,7 @@ from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, Given, photograph
 from countermark import Countermark
 from countermark.audit import AuditLog, Warrant
 from countermark.cli.main import run
+from countermark.cli.show import result_lines
 from countermark.compose import Home
 from countermark.errors import AuditError, AuditPoisoned, NotFound, OutputUnwritable
 from countermark.imaging import Raster, decode, encode
@@ -123,7 +124,8 @@ def test_nothing_of_the_picture_lies_in_the_clear(held: Held, picture: NDArray[n
 def test_every_picture_has_a_key_of_its_own_which_is_a_protected_field(
     holding: Countermark, picture: NDArray[np.uint8]
 ) -> None:
-    generate(holding, picture, picture)
+    first, _ = generate(holding, picture, picture)
+    assert "countermark log picture 0 " in result_lines(first, None)[-1]
     events = [holding.log.event(index) for index in range(2)]
     assert {tuple(c.field for c in event.protected) for event in events} == {("held_picture", "prompt")}
     assert len({event.params["held_object"] for event in events}) == 2, "the same pixels do not look the same"
@@ -256,7 +258,7 @@ def fails(log: Log, held: Held, *, code: str, says: str) -> None:
 
 def test_an_object_that_is_gone(log: Log, held: Held) -> None:
     held.object.unlink()
-    fails(log, held, code="not_found", says="the object store")
+    fails(log, held, code="not_found", says="holds no held/")
     assert size(log) == 1
 
 
@@ -312,6 +314,7 @@ def test_an_entry_without_a_picture(holding: Countermark, log: Log, tmp_path: Pa
 def test_a_prompt_that_is_held_has_no_picture(holding: Countermark, picture: NDArray[np.uint8]) -> None:
     (result,) = generate(holding, picture, prompt=UNSAFE_PROMPT)
     assert result.outcome == "held"
+    assert not any("log picture" in line for line in result_lines(result, None))
     event = holding.log.event(result.index)
     assert ("held_object" in event.params, [c.field for c in event.protected]) == (False, ["prompt"])
     with pytest.raises(NotFound, match="holds no picture"):

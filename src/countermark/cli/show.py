@@ -96,5 +96,7 @@ def result_lines(result: Result, path: str | None) -> list[str]:
     if path and result.asset:
         lines.append(f"{OK} released {escape(path)} ({result.asset.width}×{result.asset.height}, every mark read back)")
     lines.append(f"{OK} recorded as entry {result.index}, event {result.event_id}")
+    if result.outcome == "held" and result.decision.stage == "image":
+        lines.append(f"{WARN} kept, encrypted, for review: countermark log picture {result.index} -o FILE --reason WHY")
     lines += [f"{WARN} {escape(notice)}" for notice in result.notices]
     return lines

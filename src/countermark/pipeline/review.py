@@ -42,7 +42,7 @@ def show(log: AuditLog, objects: ObjectStore, index: int, warrant: Warrant) -> S
             data = objects.get(object_key)
         except NotFound as error:
             raise NotFound(
-                f"Entry {index} holds a picture, but the object store {objects.url} has no {object_key}.",
+                f"The picture of entry {index} cannot be brought from {objects.url}: {error.message}",
                 remedy="Bring it back from a copy of the store; nothing was shown, and nothing recorded.",
             ) from error
         except AuditStoreDamaged as error:
