@@ -156,6 +156,14 @@ class WeightsMismatch(EnvironmentLacking):
     default_remedy = "The file was altered or damaged: install the package again, and find out who changed it."
 
 
+class StillLoading(EnvironmentLacking):
+    """A model takes longer to load than it is waited for."""
+
+    code = "still_loading"
+    retryable = True
+    default_remedy = "Ask again when it is loaded, which goes on meanwhile; a faster disk or a smaller model is sooner."
+
+
 class HashListDamaged(EnvironmentLacking):
     """A hash list of this installation cannot be read, or is not what was imported."""
 

@@ -394,6 +394,28 @@ def test_a_model_that_is_late_is_not_assessed_and_not_asked_again_meanwhile(
         time.sleep(0.01)
 
 
+def test_a_model_that_is_slow_to_load_is_not_assessed_until_it_is_there(
+    text_classifier: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opinion = prompt_opinion(text_options(text_classifier[0], load_timeout=0.1))
+    read, begun, go_on = opinion._model._read, [], threading.Event()
+
+    def slow(folder: Path) -> Any:
+        begun.append(folder)
+        go_on.wait(30)
+        return read(folder)
+
+    monkeypatch.setattr(opinion._model, "_read", slow)
+    all_unassessed(opinion.assess("a cat"), "cannot be used (still_loading)")
+    all_unassessed(opinion.assess("a boat"), "cannot be used (still_loading)")
+    go_on.set()
+    ends = time.monotonic() + 60
+    while any(finding.score is None for finding in opinion.assess("a boat")):
+        assert time.monotonic() < ends, "a late loading never ends"
+        time.sleep(0.01)
+    assert len(begun) == 1
+
+
 def test_what_breaks_while_it_is_waited_for_is_not_assessed(
     text_classifier: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ IN_TESTS = ("astronaut", "coffee", "chelsea", "rocket", "china", "flower")
 
 class _AllClasses(NsfwJsMid):
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        session = self._load()
+        session = self._session.get()
         (output,) = session.run(None, {session.get_inputs()[0].name: self._prepare(pixels)[None]})
         return output[0]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 
 from countermark.errors import WeightsMissing
 from countermark.model import Category, DetectorRef
+from countermark.safety.loading import Loaded
 from countermark.safety.onnx_session import open_session
 from countermark.safety.weights import check_digest
 
@@ -65,10 +65,9 @@ class PackagedImageModel(ABC):
         self._path = path
         self._threads = threads
         self._providers = providers
-        self._lock = threading.Lock()
-        self._session: Any = None
+        self._session: Loaded[Any] = Loaded(self._open)
         if verify:
-            self._load()
+            self._session.get()
 
     def scores(self, pixels: NDArray[np.uint8]) -> dict[Category, float]:
         """The model's own probability, 0..1, for each of its categories.
@@ -89,7 +88,7 @@ class PackagedImageModel(ABC):
             WeightsMissing: the package or its model file is not installed.
             WeightsMismatch: the file's digest is not the expected one.
         """
-        session = self._load()
+        session = self._session.get()
         name = session.get_inputs()[0].name
         found: list[dict[Category, float]] = []
         for start in range(0, len(images), BATCH):
@@ -106,13 +105,10 @@ class PackagedImageModel(ABC):
     def _read(self, output: NDArray[np.float32]) -> dict[Category, float]:
         """The scores in the model's output for one image."""
 
-    def _load(self) -> Any:
-        with self._lock:
-            if self._session is None:
-                path = self._path if self._path is not None else self._find()
-                check_digest(path, self.sha256)
-                self._session = open_session(path, threads=self._threads, providers=self._providers)
-            return self._session
+    def _open(self) -> Any:
+        path = self._path if self._path is not None else self._find()
+        check_digest(path, self.sha256)
+        return open_session(path, threads=self._threads, providers=self._providers)
 
     def _find(self) -> Path:
         spec = importlib.util.find_spec(self.package)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from countermark.safety.calibration import Thresholds
 from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed
 from countermark.safety.known_words import fold_accents
 from countermark.safety.language import identify
+from countermark.safety.loading import Loaded
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import NormalisedText, normalise
 from countermark.safety.weights import WeightFiles
@@ -112,10 +112,9 @@ class MultilingualPrompts:
     def __init__(self, weights: Path | None = None, *, terms: Path | None = None, verify: bool = False) -> None:
         self._files = WeightFiles(weights or WEIGHTS_FOLDER)
         self._minors = MinorsRule(terms)
-        self._lock = threading.Lock()
-        self._loaded: tuple[e5.E5Encoder, MultilingualHeads] | None = None
+        self._loaded: Loaded[tuple[e5.E5Encoder, MultilingualHeads]] = Loaded(self._load)
         if verify:
-            self._load()
+            self._loaded.get()
 
     @cached_property
     def detector(self) -> DetectorRef:
@@ -155,7 +154,7 @@ class MultilingualPrompts:
         if language not in ACCENTED_LETTERS:
             reason = f"the prompt is in none of the languages {', '.join(ACCENTED_LETTERS)}"
             return self._nothing(reason, (LANGUAGE_NOT_READ,))
-        encoder, heads = self._load()
+        encoder, heads = self._loaded.get()
         embeddings = [encoder.embed(window) for window in _windows_of(_readings(normalised, language))]
         probabilities = heads.probabilities(np.stack(embeddings))
         return self._findings(text, normalised, language, probabilities, heads.thresholds)
@@ -199,11 +198,8 @@ class MultilingualPrompts:
         return tuple(not_assessed(Stage.PROMPT, category, self.detector, reason, signals) for category in _CATEGORIES)
 
     def _load(self) -> tuple[e5.E5Encoder, MultilingualHeads]:
-        with self._lock:
-            if self._loaded is None:
-                heads = MultilingualHeads(self._files.checked(HEADS_FILE))
-                self._loaded = e5.E5Encoder(), heads
-            return self._loaded
+        heads = MultilingualHeads(self._files.checked(HEADS_FILE))
+        return e5.E5Encoder(), heads
 
 
 _CATEGORIES: Final = (

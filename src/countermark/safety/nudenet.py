@@ -12,7 +12,6 @@ written here, and run in a session of our own.
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from countermark.model import Category, DetectorRef, Finding, Region, Severity, 
 from countermark.model.finding import MAX_REGIONS
 from countermark.safety.image_ensemble import unfit
 from countermark.safety.interface import assessed, not_assessed
+from countermark.safety.loading import Loaded
 from countermark.safety.onnx_session import open_session
 from countermark.safety.weights import check_digest
 
@@ -91,10 +91,9 @@ class NudeNet:
         self._path = path
         self._threads = threads
         self._providers = providers
-        self._lock = threading.Lock()
-        self._session: Any = None
+        self._session: Loaded[Any] = Loaded(self._open)
         if verify:
-            self._load()
+            self._session.get()
 
     def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
         """One finding, ``sexual``, whose regions are the exposed parts; RGB uint8 H×W×3."""
@@ -122,7 +121,7 @@ class NudeNet:
             WeightsMissing: there is no model file.
             WeightsMismatch: the model file is not the one that this was written for.
         """
-        session = self._load()
+        session = self._session.get()
         (output,) = session.run(None, {session.get_inputs()[0].name: _prepare(pixels)})
         height, width = pixels.shape[:2]
         return _read(output[0], height, width)
@@ -130,13 +129,10 @@ class NudeNet:
     def _silent(self, reason: str) -> Finding:
         return not_assessed(Stage.IMAGE, Category.SEXUAL, self.detector, reason)
 
-    def _load(self) -> Any:
-        with self._lock:
-            if self._session is None:
-                path = self._path or _find()
-                check_digest(path, SHA256)
-                self._session = open_session(path, threads=self._threads, providers=self._providers)
-            return self._session
+    def _open(self) -> Any:
+        path = self._path or _find()
+        check_digest(path, SHA256)
+        return open_session(path, threads=self._threads, providers=self._providers)
 
 
 def _find() -> Path:

@@ -7,7 +7,6 @@ out of sight. See ``weights/model_card.md`` for how it was trained, what it scor
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ from countermark.safety.calibration import Calibration
 from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed
 from countermark.safety.language import identify
 from countermark.safety.lexicon import WEIGHTS_DIR, Lexicon, read_counts
+from countermark.safety.loading import Loaded
 from countermark.safety.ngrams import NgramModel
 from countermark.safety.normalise import NormalisedText, normalise
 from countermark.safety.prompt_heads import HEAD_CATEGORIES, HEADS
@@ -162,10 +162,9 @@ class PromptModel:
     def __init__(self, weights: Path | None = None, *, threads: int = 1, verify: bool = False) -> None:
         self._files = WeightFiles(weights or WEIGHTS_DIR)
         self._threads = threads
-        self._lock = threading.Lock()
-        self._loaded: tuple[PromptScorer, Calibration] | None = None
+        self._loaded: Loaded[tuple[PromptScorer, Calibration]] = Loaded(self._load)
         if verify:
-            self._load()
+            self._loaded.get()
 
     @cached_property
     def detector(self) -> DetectorRef:
@@ -188,7 +187,7 @@ class PromptModel:
             WeightsMissing: a model file is not there.
             WeightsMismatch: a model file is not the released one.
         """
-        scorer, calibration = self._load()
+        scorer, calibration = self._loaded.get()
         normalised = normalise(text, scorer.lexicon)
         if not normalised.text:
             return Reading(normalised, {}, "the prompt holds no readable text")
@@ -212,7 +211,7 @@ class PromptModel:
             return self._nothing(f"the prompt is longer than {MAX_PROMPT_CHARS:,} characters")
         try:
             reading = self.read(text)
-            thresholds = self._load()[1].thresholds
+            thresholds = self._loaded.get()[1].thresholds
         except CountermarkError as error:
             return self._nothing(f"the prompt model cannot be used ({error.code})")
         except Exception as error:  # an inference engine may raise anything; whatever it is, nobody looked
@@ -240,10 +239,6 @@ class PromptModel:
         )
 
     def _load(self) -> tuple[PromptScorer, Calibration]:
-        with self._lock:
-            if self._loaded is None:
-                names = (ENCODER_FILE, TOKENIZER_FILE, NGRAM_FILE, LEXICON_FILE, STYLE_FILE, CALIBRATION_FILE)
-                files = {name: self._files.checked(name) for name in names}
-                scorer = PromptScorer(files, threads=self._threads)
-                self._loaded = scorer, Calibration.read(files[CALIBRATION_FILE])
-            return self._loaded
+        names = (ENCODER_FILE, TOKENIZER_FILE, NGRAM_FILE, LEXICON_FILE, STYLE_FILE, CALIBRATION_FILE)
+        files = {name: self._files.checked(name) for name in names}
+        return PromptScorer(files, threads=self._threads), Calibration.read(files[CALIBRATION_FILE])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import MissingExtra
+from countermark.safety.loading import Loaded
 from countermark.safety.onnx_session import open_session
 from countermark.safety.weights import check_digest
 
@@ -95,10 +95,9 @@ class TextReader:
         self._folder = folder
         self._threads = threads
         self._providers = providers
-        self._lock = threading.Lock()
-        self._sessions: tuple[Any, Any, list[str]] | None = None
+        self._sessions: Loaded[tuple[Any, Any, list[str]]] = Loaded(self._load)
         if verify:
-            self._load()
+            self._sessions.get()
 
     def read(self, pixels: Pixels) -> tuple[list[Line], bool]:
         """The lines in the order of reading, and whether there were more than are read.
@@ -111,7 +110,7 @@ class TextReader:
             WeightsMissing: a model file is not in it.
             WeightsMismatch: a model file is not the expected one.
         """
-        finder, reader, characters = self._load()
+        finder, reader, characters = self._sessions.get()
         found = sorted(_find(finder, pixels), key=lambda one: -one.certainty)
         chosen = _in_reading_order(found[:MOST_LINES])
         crops = [_cut_out(pixels, one.box) for one in chosen]
@@ -127,13 +126,10 @@ class TextReader:
         return lines, len(found) > MOST_LINES
 
     def _load(self) -> tuple[Any, Any, list[str]]:
-        with self._lock:
-            if self._sessions is None:
-                folder = self._folder if self._folder is not None else _installed()
-                finder, reader = (self._open(folder / name, DIGESTS[name]) for name in (FINDER, READER))
-                names = reader.get_modelmeta().custom_metadata_map["character"].splitlines()
-                self._sessions = finder, reader, ["", *names, " "]  # first the "blank" between characters
-            return self._sessions
+        folder = self._folder if self._folder is not None else _installed()
+        finder, reader = (self._open(folder / name, DIGESTS[name]) for name in (FINDER, READER))
+        names = reader.get_modelmeta().custom_metadata_map["character"].splitlines()
+        return finder, reader, ["", *names, " "]  # first the "blank" between characters
 
     def _open(self, path: Path, digest: str) -> Any:
         check_digest(path, digest)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from countermark.model import Category, DetectorRef, Finding
 from countermark.safety.adapters.opinion import Answer, Opinion, Scale
 from countermark.safety.adapters.options import LocalOptions
 from countermark.safety.adapters.patience import Patience
+from countermark.safety.loading import Loaded
 
 LoadedT = TypeVar("LoadedT")
 OptionsT = TypeVar("OptionsT", bound=LocalOptions)
@@ -46,32 +46,36 @@ class LocalModel(Generic[LoadedT]):
         self._options = options
         self._read = read
         self._subfolder = subfolder
-        self._lock = threading.Lock()
-        self._loaded: LoadedT | None = None
+        self._loaded: Loaded[LoadedT] = Loaded(self._try, options.load_timeout)
         self._failure: CountermarkError | None = None
         self._failed_at = 0.0
         version = options.revision or "local"
         self.detector = DetectorRef(id=f"{kind}.{_public_name(options.model)}", version=version)
 
-    def get(self) -> LoadedT:
+    def get(self, *, patiently: bool = False) -> LoadedT:
         """The model.
+
+        Args:
+            patiently: wait however long it takes, fetching included.
 
         Raises:
             MissingExtra: torch or transformers is not installed.
             WeightsMissing: it is not on this machine, or could not be fetched.
             WeightsMismatch: it is not the one whose digest the settings pin.
             EnvironmentLacking: its files cannot be loaded.
+            StillLoading: it takes longer than the settings allow.
         """
-        with self._lock:
-            if self._loaded is None:
-                if self._failure is not None and time.monotonic() < self._failed_at + _RETRY_SECONDS:
-                    raise self._failure
-                try:
-                    self._loaded = self._load()
-                except CountermarkError as error:
-                    self._failure, self._failed_at = error, time.monotonic()
-                    raise
-            return self._loaded
+        failure = self._failure
+        if failure is not None and time.monotonic() < self._failed_at + _RETRY_SECONDS:
+            raise failure
+        return self._loaded.get(patiently=patiently)
+
+    def _try(self) -> LoadedT:
+        try:
+            return self._load()
+        except CountermarkError as error:
+            self._failed_at, self._failure = time.monotonic(), error
+            raise
 
     def _load(self) -> LoadedT:
         folder = self._find()
@@ -151,11 +155,11 @@ class LocalOpinion(Opinion, Generic[OptionsT, LoadedT]):
         return self._model.detector
 
     def load(self) -> None:
-        """Load the model now instead of when it is first asked."""
-        self._model.get()
+        """Load the model now, however long it takes, instead of when it is first asked."""
+        self._model.get(patiently=True)
 
     def _findings(self, look: Callable[[], Answer]) -> tuple[Finding, ...]:
-        """As without a model, within the time that the settings allow; loading is waited for, however long it takes."""
+        """As without a model, within the times that the settings allow for loading it and for its answer."""
 
         def in_time() -> Answer:
             self._model.get()

@@ -49,7 +49,7 @@ class LocalOptions(ScaledOptions):
     """A model on this machine, by folder or hub id, from safetensors files; its own code is never run.
 
     ``digest`` pins it: the SHA-256 that ``countermark doctor`` prints. ``device`` is one of torch's, or ``auto``.
-    ``timeout`` is in seconds for one answer, once the model is loaded.
+    ``timeout`` is in seconds for one answer, once the model is loaded; ``load_timeout`` for fetching and loading it.
     """
 
     model: str = Field(min_length=1, max_length=500)
@@ -58,6 +58,7 @@ class LocalOptions(ScaledOptions):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$")
     digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     timeout: float = Field(default=30.0, ge=0.1, le=600)
+    load_timeout: float = Field(default=300.0, ge=0.1, le=86_400)
 
 
 class ServiceOptions(Options):
