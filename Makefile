@@ -37,7 +37,7 @@ format: $(VENV)/.test-ready  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-train-embedded: $(VENV)/.train-ready  ## Train the embedded generator again (about two hours on two cores)
+train-embedded: $(VENV)/.train-ready  ## Train the embedded generator again (about four hours on two cores)
 	$(BIN)/python -m training.generator --work build/generator --out build/generator-weights
 
 train-prompt-safety: $(VENV)/.train-ready  ## Train the prompt classifier again: make train-prompt-safety DATA=folder

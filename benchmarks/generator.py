@@ -50,7 +50,8 @@ def main() -> None:
             "",
             f"{bar}1,000 renders: {known[question]:.3f}",
         )
-    report("edge sharpness over that of renders", sharp, "", "the bar: 0.8")
+    each = ", ".join(f"{style} {ratio:.3f}" for style, ratio in sharp.items() if style != "all")
+    report("edge sharpness over that of renders", sharp["all"], "", f"the bar: 0.8; {each}")
     report("distance between samples of a prompt, over renders'", evaluate.variety(pipe, 20, 8), "", "the bar: 0.6")
     report(
         "autoencoder alone, 500 held-out renders", evaluate.reconstruction(pipe.autoencoder, 500), "dB", "the bar: 34"

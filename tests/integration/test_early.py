@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -18,8 +19,12 @@ from countermark.safety.interface import IMAGE_CATEGORIES, assessed, not_assesse
 from countermark.settings import GeneratorSettings, Settings, load_settings
 
 pytest.importorskip("torch", reason="the embedded generator needs the extra 'diffusers'")
+from countermark.generators.embedded.pipeline import steps_of
 
 Make = Callable[..., Countermark]
+STEPS = 12
+ALL = steps_of(STEPS)
+HALF = math.ceil(ALL / 2)
 
 
 class Reddish:
@@ -64,14 +69,16 @@ def test_a_run_that_policy_blocks_is_stopped_and_recorded_as_a_refusal(build: Ma
     rules = policy("{block: 0.3}", "  self_harm: {image: {block: 0.5}}")
     cm = build(settings=watching, image_safety=detector, policy=rules)
     steps: list[int] = []
-    result = cm.generate(CLEAN_PROMPT, seed=7, steps=12, actor="alice", on_step=lambda done, _all: steps.append(done))
-    assert steps == [1, 2, 3, 4, 5, 6]
+    result = cm.generate(
+        CLEAN_PROMPT, seed=7, steps=STEPS, actor="alice", on_step=lambda done, _all: steps.append(done)
+    )
+    assert steps == list(range(1, HALF + 1))
     assert detector.sides == [64], "the picture was never finished"
     assert (result.outcome, result.data, result.exit_code) == ("refused", None, 20)
     decision = result.decision
     assert (decision.category, decision.severity, decision.stage) == (Category.VIOLENCE, 6, Stage.IMAGE)
     assert decision.rule == "violence.image.block"
-    assert decision.reasons[0] == "The run was stopped on a preview after step 6 of 12."
+    assert decision.reasons[0] == f"The run was stopped on a preview after step {HALF} of {ALL}."
     assert cm.log.size == 1
     event = cm.log.event(result.index)
     assert (event.type, event.decision, event.rule) == (EventType.REFUSED, Outcome.BLOCK, decision.rule)
@@ -81,7 +88,7 @@ def test_a_run_that_policy_blocks_is_stopped_and_recorded_as_a_refusal(build: Ma
     said = [
         check.reason for check in event.checks if check.category is Category.VIOLENCE and check.stage is Stage.IMAGE
     ]
-    assert said[0].startswith("preview after step 6 of 12: red 0.")
+    assert said[0].startswith(f"preview after step {HALF} of {ALL}: red 0.")
     assert cm.log.unfinished() == ()
     assert cm.log.reveal(result.index, "prompt", reason="a test") == CLEAN_PROMPT
 
@@ -90,10 +97,10 @@ def test_a_run_that_policy_blocks_is_stopped_and_recorded_as_a_refusal(build: Ma
 def test_what_policy_would_not_block_runs_to_its_end(build: Make, watching: Settings, band: str) -> None:
     detector = Reddish()
     cm = build(settings=watching, image_safety=detector, policy=policy(band))
-    result = cm.generate(CLEAN_PROMPT, seed=7, steps=12)
+    result = cm.generate(CLEAN_PROMPT, seed=7, steps=STEPS)
     assert detector.sides == [64, 512]
     assert result.outcome == ("released" if "block" in band else "held")
-    assert cm.log.event(result.index).params["preview"] == "passed after step 6 of 12"
+    assert cm.log.event(result.index).params["preview"] == f"passed after step {HALF} of {ALL}"
 
 
 def test_without_the_setting_nothing_is_looked_at_before_the_end(build: Make) -> None:
@@ -112,7 +119,7 @@ def test_a_preview_that_cannot_be_looked_at_opens_nothing(build: Make, watching:
 
     detector = BlindToSmall()
     cm = build(settings=watching, image_safety=detector, policy=policy("{block: 0.3}"))
-    result = cm.generate(CLEAN_PROMPT, seed=7, steps=12)
+    result = cm.generate(CLEAN_PROMPT, seed=7, steps=STEPS)
     assert detector.sides == [512]
     assert result.outcome == "refused"
     assert "preview" not in cm.log.event(result.index).params
@@ -122,7 +129,7 @@ def test_one_picture_of_a_batch_stops_the_run(build: Make, watching: Settings) -
     from countermark.compose.layer import _Core
 
     cm = build(settings=watching, image_safety=Reddish(), policy=policy("{block: 0.3}"))
-    request = GenerationRequest(prompt=CLEAN_PROMPT, seed=7, steps=12, count=2)
+    request = GenerationRequest(prompt=CLEAN_PROMPT, seed=7, steps=STEPS, count=2)
     results = cm.pipeline.generate(request, _Core(lambda: cm.generator, request, None))
     assert [result.outcome for result in results] == ["refused"]
     assert cm.log.size == 1

@@ -21,7 +21,7 @@ STEPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 def main() -> None:
     """Render, train, pack and evaluate."""
     parser = argparse.ArgumentParser(prog="python -m training.generator", description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="folder for data and checkpoints, about 5 GB")
+    parser.add_argument("--work", type=Path, required=True, help="folder for data and checkpoints, about 6 GB")
     parser.add_argument("--out", type=Path, required=True, help="folder for the packed weights")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each; the steps assume 2")
     args = parser.parse_args()

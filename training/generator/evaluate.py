@@ -18,7 +18,7 @@ from countermark.generators.embedded.pipeline import ScenePipeline
 from .captions import full_caption
 from .judge import QUESTIONS, accuracy, answers_of, load
 from .render import HELD_OUT_SEEDS, LARGE, reduced
-from .scenes import Scene, render, scene_of
+from .scenes import STYLES, Scene, render, scene_of
 from .train_autoencoder import as_tensor, psnr
 
 Pictures = NDArray[np.uint8]
@@ -84,13 +84,18 @@ def draw(pipe: ScenePipeline, prompt: str, seeds: list[int], side: int = LARGE) 
     return np.stack(pictures)
 
 
-def readings(pipe: ScenePipeline, scenes: list[Scene]) -> tuple[dict[str, float], float]:
-    """Shares of right readings of generated pictures, and their sharpness over that of renders of the same scenes."""
+def readings(pipe: ScenePipeline, scenes: list[Scene]) -> tuple[dict[str, float], dict[str, float]]:
+    """Shares of right readings of generated pictures, and their sharpness over that of renders of the same scenes.
+
+    The sharpness is that of all and that of each style: painted edges are soft, and one could make up for the other.
+    """
     choose = random.Random(5)
     pictures = np.concatenate([draw(pipe, full_caption(scene, choose), [k]) for k, scene in enumerate(scenes)])
     figures = accuracy(load(), as_tensor(reduced(pictures)), answers_of(scenes))
     renders = np.stack([render(scene, LARGE) for scene in scenes])
-    return figures, sharpness(pictures) / sharpness(renders)
+    chosen = {"all": np.full(len(scenes), fill_value=True)}
+    chosen |= {style: np.array([scene.style == style for scene in scenes]) for style in STYLES}
+    return figures, {name: sharpness(pictures[rows]) / sharpness(renders[rows]) for name, rows in chosen.items()}
 
 
 def readings_of_renders(count: int) -> dict[str, float]:

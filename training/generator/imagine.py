@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from countermark.generators.embedded.models import SceneAutoencoder, SceneTransformer, WordEncoder
+from countermark.generators.embedded.pipeline import AWAY, LEFT_OUT
 from countermark.generators.embedded.vocabulary import Vocabulary
 
 from .captions import caption_of
@@ -48,11 +49,13 @@ class Imagination:
         encoded = self.words(ids)
         x = torch.lerp(latents, torch.randn_like(latents), noise_share)
         shares = torch.linspace(noise_share, 0, STEPS + 1)
+        prompted = [part.chunk(2)[0] for part in encoded]
         for here, there in pairwise(shares):
             with torch.autocast("cpu", torch.bfloat16):
                 both = self.transformer(torch.cat([x, x]), here.expand(2 * len(x)), *encoded).float()
+                worse = self.transformer(x, here.expand(len(x)), *prompted, LEFT_OUT).float()
             wanted, empty = both.chunk(2)
-            x = x + (there - here) * (empty + GUIDANCE * (wanted - empty))
+            x = x + (there - here) * (empty + GUIDANCE * (wanted - empty) + AWAY * (wanted - worse))
         return x
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -158,10 +159,15 @@ class Trainer:
         partial.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one."""
+        """Go on from a checkpoint, if there is one, with other random numbers than those it began with."""
         if path.exists():
             self.load(torch.load(path))
+            torch.manual_seed(self.team.rank + 1_000 * self.steps)
         self.team.wait()
+
+    def rng(self) -> np.random.Generator:
+        """A generator for drawing the training data; one that goes on draws what it has not just seen."""
+        return np.random.default_rng((self.team.rank, self.steps))
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on later."""

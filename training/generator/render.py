@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,7 @@ from .scenes import render, scene_of
 
 SMALL = 64
 LARGE = 512
-COUNT = 48_000
+COUNT = 144_000
 LARGE_COUNT = 4_000
 HELD_OUT = 1_000
 """The last scenes of the training set are kept out of every training, for validation."""
@@ -44,7 +44,8 @@ def write(path: Path, draw: Callable[[int], NDArray[np.uint8]], seeds: range, si
     """Draw the scenes of some seeds into a uint8 array N×side×side×3 on disk; a half-written one has another name."""
     partial = path.with_suffix(".partial.npy")
     pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(seeds), side, side, 3))
-    with Pool(processes, cv2.setNumThreads, (1,)) as pool:
+    # Started anew: a copy of a process with threads may inherit a lock that nobody will open.
+    with get_context("spawn").Pool(processes, cv2.setNumThreads, (1,)) as pool:
         for k, picture in enumerate(pool.imap(draw, seeds, chunksize=64)):
             pictures[k] = picture
     pictures.flush()

@@ -7,6 +7,7 @@ hold the same weights at all times.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -65,6 +66,9 @@ def run_team(work: Work, args: Namespace) -> None:
 
 
 def _member(rank: int, work: Work, args: Namespace, meeting: str) -> None:
+    # A shell makes what it starts in the background deaf to this signal, by which torch ends the children of a parent
+    # that was killed: they would train on beside those who come after them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(rank)

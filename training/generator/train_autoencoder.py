@@ -48,7 +48,9 @@ def psnr(first: Tensor, second: Tensor) -> float:
 def standardise(model: SceneAutoencoder, pictures: NDArray[np.uint8]) -> None:
     """Store mean and deviation of the latents, so that the transformer sees unit variance."""
     with torch.no_grad():
-        raw = torch.cat([model.encoder(as_tensor(pictures[k : k + 256])) for k in range(0, 4096, 256)])
+        raw = torch.cat(
+            [model.encoder(as_tensor(pictures[k : k + 256])) for k in range(0, min(4096, len(pictures)), 256)]
+        )
         model.latent_mean.copy_(raw.mean((0, 2, 3))[:, None, None])
         model.latent_std.copy_(raw.std((0, 2, 3))[:, None, None])
 
@@ -70,13 +72,13 @@ def finish(trainer: Trainer, pictures: NDArray[np.uint8], folder: Path) -> None:
 def train(team: Team, args: argparse.Namespace) -> None:
     """What each process of the team does."""
     pictures = np.load(args.work / "renders.npy", mmap_mode="r")
-    rng = np.random.default_rng(team.rank)
     model = SceneAutoencoder().to(memory_format=torch.channels_last)
     trainer = Trainer(
         {"autoencoder": model}, team, Budget(args.steps, args.seconds),
         muon=args.muon, adam=args.adam, cooldown=0.5, average=0.998,
     )  # fmt: skip
     trainer.resume(args.work / "autoencoder.pt")
+    rng = trainer.rng()
     while not trainer.finished:
         rows = np.sort(rng.integers(0, len(pictures) - HELD_OUT, BATCH))
         seen = as_tensor(pictures[rows])

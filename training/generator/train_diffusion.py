@@ -23,7 +23,7 @@ from .scenes import scene_of
 from .team import Team, run_team
 from .train_autoencoder import as_tensor
 
-STEPS = 3_500
+STEPS = 8_700
 BATCH = 80
 CAPTIONS_PER_SCENE = 6
 CAPTION_DROP = 0.1
@@ -49,11 +49,11 @@ def prepare(work: Path) -> None:
 class Batches:
     """Latents and captions of the training set, at random, and of the held-out scenes, always the same."""
 
-    def __init__(self, work: Path, seed: int) -> None:
+    def __init__(self, work: Path) -> None:
         self.latents: NDArray[np.float16] = np.load(work / "latents.npy", mmap_mode="r")
         self.captions: NDArray[np.int16] = np.load(work / "captions.npy", mmap_mode="r")
         self.used = int(np.any(self.captions != 0, axis=(0, 1)).sum())
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng()
 
     def _rows(self, rows: NDArray[np.int64], which: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         numbers = torch.from_numpy(self.captions[rows, which, : self.used].astype(np.int64))
@@ -109,7 +109,7 @@ class Best:
 
 def train(team: Team, args: argparse.Namespace) -> None:
     """What each process of the team does."""
-    batches = Batches(args.work, team.rank)
+    batches = Batches(args.work)
     words = vocabulary()
     if args.start is None:
         text_encoder = WordEncoder(words=tuple(words))
@@ -129,6 +129,7 @@ def train(team: Team, args: argparse.Namespace) -> None:
         sizes = [sum(p.numel() for p in m.parameters()) for m in trainer.models.values()]
         print("parameters", sizes, "words", len(words), "longest caption", batches.used, flush=True)
     trainer.resume(args.work / "diffusion.pt")
+    batches.rng = trainer.rng()
     best = Best(trainer, batches, args.work) if team.leads else None
     while not trainer.finished:
         with sdpa_kernel(SDPBackend.MATH):  # a quarter faster than the fused kernel on so few tokens

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from countermark.settings import Settings
 
 PROMPTS = (
-    ("lighthouse", "a red striped lighthouse by the sea at sunset", 7),
+    ("lighthouse", "a painting of a red striped lighthouse by the sea at sunset", 7),
     ("balloon", "a yellow hot air balloon over snowy mountains at dawn", 3),
     ("house", "a white house in a green meadow under a blue sky", 11),
 )

@@ -57,11 +57,13 @@ def predicted(scheduler: Any, step: int, before: Tensor, after: Tensor) -> Tenso
     """The picture's latents that the model predicted in ``step``, from the latents before and after it.
 
     Raises:
-        NoPreview: the solver is not one of those known here.
+        NoPreview: the solver is not one of those known here, or it went back into noise.
     """
     kind = type(scheduler).__name__
     if kind in _STRAIGHT:
         start, end = (float(sigma) for sigma in scheduler.sigmas[step : step + 2])
+        if end >= start:
+            raise NoPreview("this step led back into noise")
         return torch.add(after, after - before, alpha=-end / (end - start))
     if kind in _ARCS and step + 1 < len(scheduler.timesteps):
         alphas = [float(scheduler.alphas_cumprod[int(t)]) for t in scheduler.timesteps[step : step + 2]]

@@ -8,6 +8,8 @@ from typing import Any
 from countermark.generators.interface import OnStep, Watch
 from countermark.generators.preview import NoPreview, PreviewMaker
 
+_TRIES = 3
+"""Some steps cannot be shown, such as one back into noise: then the next one is."""
 UNSEEN = "No preview of the run could be made: the image was checked when it was finished, not before."
 
 
@@ -18,7 +20,7 @@ class StepRelay:
 
     Args:
         on_step: hears of every step.
-        total: steps in all, where they are known beforehand.
+        total: steps in all, for a pipeline that does not say.
         watch: looks at a preview of the run at the steps that it chooses.
         then: the caller's own callback, called last; what it returns is passed on.
     """
@@ -37,12 +39,14 @@ class StepRelay:
         self._then = then
         self._previews = PreviewMaker()
         self._raised: BaseException | None = None
+        self._tries = 0
         self.unseen = False
         """Whether a preview was wanted and could not be made."""
 
     def __call__(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any] | None:
         """The signature of `callback_on_step_end`."""
-        total = self._total if self._total is not None else int(getattr(pipe, "num_timesteps", step + 1))
+        # What the pipeline says goes first: some solvers and pipelines make more steps than they are asked for.
+        total = int(getattr(pipe, "num_timesteps", None) or self._total or step + 1)
         try:
             if self._on_step is not None:
                 self._on_step(step + 1, total)
@@ -55,18 +59,21 @@ class StepRelay:
 
     def _look(self, watch: Watch, pipe: Any, step: int, total: int, tensors: dict[str, Any]) -> None:
         latents = tensors.get("latents")
-        if latents is not None and watch.wanted(step + 2, total):
+        if watch.wanted(step + 1, total):
+            self._tries = _TRIES
+        if self._tries and step + 1 < total:
+            self._tries -= 1
+            try:
+                if latents is None:
+                    raise NoPreview("the callback is not given the latents")
+                images = self._previews.images(pipe, step, latents)
+            except Exception:  # a pipeline's parts may raise anything; the finished image is checked in any case
+                self.unseen = True
+            else:
+                self.unseen, self._tries = False, 0
+                watch(images, step + 1, total)
+        if latents is not None and (self._tries or watch.wanted(step + 2, total)):
             self._previews.follow(latents)
-        if not watch.wanted(step + 1, total):
-            return
-        try:
-            if latents is None:
-                raise NoPreview("the callback is not given the latents")
-            images = self._previews.images(pipe, step, latents)
-        except Exception:  # a pipeline's parts may raise anything; the finished image is checked in any case
-            self.unseen = True
-            return
-        watch(images, step + 1, total)
 
     def reraise(self) -> None:
         """Raise what the listener raised, if it did."""

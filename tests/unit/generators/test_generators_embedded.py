@@ -4,14 +4,17 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from countermark.errors import UsageError, WeightsMismatch, WeightsMissing
 from countermark.generators import EmbeddedGenerator
+from countermark.generators.embedded.pipeline import ScenePipeline, schedule, steps_of
 from countermark.generators.embedded.vocabulary import Vocabulary, split_words
 from countermark.generators.embedded.weights import SHIPPED, verified_digest
 from countermark.model import GenerationRequest
@@ -81,7 +84,7 @@ def test_the_seed_that_was_drawn_is_reported_and_repeats_the_image(generator: Em
 def test_the_listener_hears_every_step_and_can_stop(generator: EmbeddedGenerator) -> None:
     heard: list[tuple[int, int]] = []
     generator.generate(request(), on_step=lambda done, total: heard.append((done, total)))
-    assert heard == [(k, STEPS) for k in range(1, STEPS + 1)]
+    assert heard == [(k, steps_of(STEPS)) for k in range(1, steps_of(STEPS) + 1)]
 
     class Stopped(Exception):
         pass
@@ -94,7 +97,7 @@ def test_the_listener_hears_every_step_and_can_stop(generator: EmbeddedGenerator
     heard.clear()
     with pytest.raises(Stopped):
         generator.generate(request(), on_step=stop)
-    assert heard == [(1, STEPS), (2, STEPS)]
+    assert heard == [(1, steps_of(STEPS)), (2, steps_of(STEPS))]
 
 
 def test_what_it_cannot_draw_is_said_in_notices(generator: EmbeddedGenerator) -> None:
@@ -119,6 +122,31 @@ def test_768_pixels_a_side_show_the_same_picture_without_visible_seams(generator
     steps = np.abs(np.diff(large.astype(int), axis=1)).mean((0, 2))
     at_cells, elsewhere = steps[11::12].mean(), np.delete(steps, slice(11, None, 12)).mean()
     assert at_cells < elsewhere + 2, "the borders of the 64×64 cells are steps of more than two levels in the mean"
+
+
+def test_a_sky_is_no_staircase(generator: EmbeddedGenerator) -> None:
+    sky = generator.generate(request()).images[0][:64].astype(float).mean((1, 2))
+    within_cells = [np.abs(np.diff(sky))[phase::8].mean() for phase in range(8)]
+    assert max(within_cells) < 3 * np.mean(within_cells), "a gradient is cut into steps of a cell each"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 8, 24, 50])
+@pytest.mark.parametrize("strength", [0.01, 0.3, 0.5, 0.7, 1.0])
+def test_the_way_ends_as_a_straight_one_and_never_forgets_more_than_the_strength_says(
+    steps: int, strength: float
+) -> None:
+    shares = schedule(steps, strength)
+    assert shares[0] == max(shares) == pytest.approx(max(1, round(strength * steps)) / steps)
+    assert shares[-1] == pytest.approx(1 / steps)
+    assert all(abs(there - here) > 1e-6 for here, there in pairwise(shares)), "a step leads somewhere"
+
+
+def test_the_same_noise_gives_the_same_pixels_wherever_it_comes_from() -> None:
+    pipe = ScenePipeline.from_pretrained(SHIPPED)
+    noise = torch.randn(2, 8, 16, 16, generator=torch.Generator().manual_seed(3))
+    both = pipe("a cat", num_images_per_prompt=2, latents=noise, num_inference_steps=STEPS, output_type="np").images
+    alone = pipe("a cat", latents=noise[1:], num_inference_steps=STEPS, output_type="np").images
+    assert np.abs(both[1] - alone[0]).max() < 1e-3
 
 
 def test_an_edit_keeps_the_layout_and_takes_the_prompt(generator: EmbeddedGenerator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import diffusers
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from countermark.generators import DiffusersGenerator, EmbeddedGenerator, WrappedPipeline
+from countermark.generators.embedded.pipeline import schedule, steps_of
 from countermark.generators.preview import NoPreview, predicted
 from countermark.generators.steps import UNSEEN
 from countermark.model import GenerationRequest
@@ -64,6 +66,26 @@ def test_a_flow_is_followed_to_its_end() -> None:
         latents = after
 
 
+def test_a_step_back_into_noise_predicts_nothing() -> None:
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(sigmas=[1.0, 0.5, 0.8, 0.4])
+    with pytest.raises(NoPreview, match="back into noise"):
+        predicted(scheduler, 1, torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8))
+
+
+def test_where_a_step_cannot_be_shown_the_next_one_is() -> None:
+    back = next(k for k, (here, there) in enumerate(pairwise(schedule(STEPS))) if there > here)
+
+    class Then(Half):
+        def wanted(self, done: int, total: int) -> bool:
+            return done == back + 1
+
+    watch = Then()
+    made = EmbeddedGenerator().generate(asked(), watch=watch)
+    assert [done for done, _, _ in watch.seen] == [back + 2]
+    assert UNSEEN not in made.notices
+
+
 def test_a_solver_that_is_not_known_predicts_nothing() -> None:
     scheduler = diffusers.EulerAncestralDiscreteScheduler()
     scheduler.set_timesteps(10)
@@ -72,11 +94,15 @@ def test_a_solver_that_is_not_known_predicts_nothing() -> None:
 
 
 def test_the_embedded_generators_preview_looks_like_its_picture() -> None:
-    watch = Half()
+    class Late(Half):
+        def wanted(self, done: int, total: int) -> bool:
+            return done == 3 * total // 4
+
+    watch = Late()
     generator = EmbeddedGenerator()
     watched = generator.generate(asked(count=2, steps=12), watch=watch)
     ((done, total, images),) = watch.seen
-    assert (done, total, len(images)) == (6, 12, 2)
+    assert (done, total, len(images)) == (3 * steps_of(12) // 4, steps_of(12), 2)
     for preview, picture in zip(images, watched.images, strict=True):
         assert (preview.shape, preview.dtype) == ((64, 64, 3), np.uint8)
         small = picture.reshape(64, 8, 64, 8, 3).mean(axis=(1, 3))
@@ -125,7 +151,8 @@ def test_what_a_watch_raises_stops_the_run_and_comes_out_unchanged(kind: str, st
     size = {} if kind == "embedded" else {"width": 128, "height": 128}
     with pytest.raises(Stop):
         generator.generate(asked(**size), on_step=lambda done, _all: heard.append(done), watch=Refuses())
-    assert heard == [1, 2, 3, 4]
+    half = steps_of(STEPS) // 2 + 1 if kind == "embedded" else STEPS // 2  # half way the one goes back into noise
+    assert heard == list(range(1, half + 1))
 
 
 def test_a_callers_own_callback_is_called_as_well(stable_diffusion: Any) -> None:

@@ -22,11 +22,11 @@ from countermark.generators.steps import UNSEEN, StepRelay
 from countermark.model import GenerationRequest, ModelRef
 
 MODEL_ID: Final = "countermark/embedded-scenes"
-MODEL_VERSION: Final = "2"
+MODEL_VERSION: Final = "3"
 
 
 class EmbeddedGenerator:
-    """Draws scenes of 512×512 or 768×768 pixels on the CPU; offline, less than a second for an image.
+    """Draws scenes of 512×512 or 768×768 pixels on the CPU; offline, about a second for an image.
 
     The digests of all weight files are checked before any of them is loaded.
 

@@ -201,31 +201,41 @@ class SceneTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         waves = torch.cat([angles.sin(), angles.cos()], -1).to(prompt.dtype)
         return F.silu(cast(Tensor, self.time(waves) + self.prompt(prompt)))
 
-    def _middle(self, x: Tensor, condition: Tensor, words: Tensor, counts: Tensor) -> Tensor:
+    def _middle(self, x: Tensor, condition: Tensor, words: Tensor, counts: Tensor, left_out: int | None) -> Tensor:
         batch, dim = x.shape[:2]
         tokens = x.permute(0, 2, 3, 1).reshape(batch, 16, dim) + self.token_position
         mask = torch.cat([counts.new_ones(batch, 16), counts], 1)[:, None, None]
         modulation = self.modulation(condition).view(batch, 6, dim)
-        for block in self.middle:
-            tokens = block(tokens, modulation, words, mask)
+        for k, block in enumerate(self.middle):
+            if k != left_out:
+                tokens = block(tokens, modulation, words, mask)
         tokens = self.expand(F.layer_norm(tokens, (dim,)))
         return F.pixel_shuffle(tokens.view(batch, 4, 4, -1).permute(0, 3, 1, 2), 2)
 
-    def forward(self, latents: Tensor, noise_share: Tensor, words: Tensor, counts: Tensor, prompt: Tensor) -> Tensor:
-        """Latents B×C×16×16, noise share B in 0..1 (1 = all noise), encoded words; gives B×C×16×16."""
+    def forward(  # noqa: PLR0917 (the words are three of them)
+        self, latents: Tensor, noise_share: Tensor, words: Tensor, counts: Tensor, prompt: Tensor,
+        left_out: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Latents B×C×16×16, noise share B in 0..1 (1 = all noise), encoded words; gives B×C×16×16.
+
+        Without the middle's block `left_out` the model is a worse one, from which guidance can lead away.
+        """
         condition = self._condition(noise_share, prompt)
         x = F.pixel_unshuffle(latents, 2).contiguous(memory_format=torch.channels_last)
         x = self.enter(x) + self.cell_position
         for block in self.down:
             x = block(x, condition)
-        x = self.merge(torch.cat([x, self._middle(self.squeeze(x), condition, words, counts)], 1))
+        x = self.merge(torch.cat([x, self._middle(self.squeeze(x), condition, words, counts, left_out)], 1))
         for block in self.up:
             x = block(x, condition)
         return F.pixel_shuffle(self.leave(F.silu(channel_norm(x))), 2)
 
 
-class Waves(nn.Module):
-    """Smooth functions over a cell, as sums of cosines: so many numbers a function, whatever the pixels to a cell."""
+class Polynomials(nn.Module):
+    """Smooth functions over a cell as sums of Legendre polynomials: so many numbers, whatever the pixels to a cell.
+
+    Unlike cosines they may have any slope at the cell's border, so a straight edge can leave it at any angle.
+    """
 
     def __init__(self, order: int) -> None:
         super().__init__()
@@ -233,34 +243,34 @@ class Waves(nn.Module):
 
     def forward(self, pixels: int, like: Tensor) -> Tensor:
         """Values of the order² functions at the pixels² pixel centres of a cell, order²×pixels²."""
-        centres = (torch.arange(pixels, device=like.device, dtype=like.dtype) + 0.5) / pixels
-        rows = torch.cos(math.pi * torch.arange(self.order, device=like.device, dtype=like.dtype)[:, None] * centres)
-        functions: Tensor = torch.einsum("iy,jx->ijyx", rows, rows)
+        centres = (torch.arange(pixels, device=like.device, dtype=like.dtype) * 2 + 1) / pixels - 1
+        rows = [torch.ones_like(centres), centres]
+        for n in range(1, self.order - 1):  # Bonnet's recursion
+            rows.append(((2 * n + 1) * centres * rows[n] - n * rows[n - 1]) / (n + 1))
+        norms = torch.arange(self.order, device=like.device, dtype=like.dtype).mul(2).add(1).sqrt()
+        row = torch.stack(rows[: self.order]) * norms[:, None]
+        functions: Tensor = torch.einsum("iy,jx->ijyx", row, row)
         return functions.reshape(self.order**2, pixels**2)
 
 
-def _bilinear_choice(waves: Waves, pixels: int = 16) -> Tensor:
-    """Coefficients with which choosing among the 3×3 cells is nearly bilinear interpolation: where training begins."""
-    within = (torch.arange(pixels) + 0.5) / pixels - 0.5
-    near = (1 - (within[None] - torch.tensor([-1.0, 0.0, 1.0])[:, None]).abs()).clamp(min=0)
-    logits = torch.log(torch.einsum("yi,xj->yxij", near, near) + 0.02).view(9, pixels**2)
-    coefficients: Tensor = torch.linalg.lstsq(waves(pixels, logits).T, logits.T).solution
-    return coefficients.T.flatten()
+_DECISIVENESS = 8.0
+"""By how much the choice's last layer is scaled: edges as sharp as a pixel need scores that differ by tens."""
 
 
 class SceneUpsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """64×64 features and picture to a picture of any larger size, by choosing instead of painting.
 
     Each pixel of a cell is a convex mixture of the colours of the 3×3 cells round it (the "convex upsampling" of
-    RAFT, Teed and Deng 2020). Choosing one colour or its neighbour gives edges that are sharp by construction. The
-    colours chosen from are the small picture's, cleaned where a cell holds two of them. How much each of the nine
+    RAFT, Teed and Deng 2020) and of what lies between them by bilinear interpolation. Choosing one colour or its
+    neighbour gives edges that are sharp by construction, choosing what lies between gives gradients without steps.
+    The colours chosen from are the small picture's, cleaned where a cell holds two of them. How much each of the ten
     counts is a smooth function over the cell, so the same outlines can be drawn at any number of pixels to a cell.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, features: int = 16, width: int = 64, coarse: int = 96, order: int = 6) -> None:
+    def __init__(self, features: int = 16, width: int = 64, coarse: int = 96, order: int = 5) -> None:
         super().__init__()
-        self.waves = Waves(order)
+        self.functions = Polynomials(order)
         self.enter = nn.Sequential(conv3(features + 3, width), Residual(width), Residual(width))
         self.whole = nn.Sequential(
             nn.Conv2d(width, coarse, 2, stride=2), Residual(coarse), Residual(coarse), nn.SiLU(),
@@ -268,19 +278,28 @@ class SceneUpsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )  # fmt: skip
         self.leave = nn.Sequential(Residual(width), Residual(width), nn.SiLU())
         self.clean = start_at_zero(conv3(width, 3))
-        self.choose = nn.Conv2d(width, 9 * order**2, 1)
+        self.choose = nn.Conv2d(width, 10 * order**2, 1)
         nn.init.normal_(self.choose.weight, std=0.02)
-        self.choose.bias = nn.Parameter(_bilinear_choice(self.waves))
+        bias = torch.zeros(10, order**2)
+        bias[9, 0] = 4 / _DECISIVENESS  # at first nearly bilinear
+        self.choose.bias = nn.Parameter(bias.flatten())
 
     def forward(self, features: Tensor, picture: Tensor, pixels: int = 8) -> Tensor:
         """Features B×F×H×W and the small picture B×3×H×W to B×3×pH×pW, `pixels` being p."""
         x = self.enter(torch.cat([features, picture], 1))
         x = self.leave(x + self.whole(x))
-        batch, _, height, width = picture.shape
-        colours = F.unfold(F.pad(picture + self.clean(x), (1, 1, 1, 1), mode="replicate"), 3)
-        colours = colours.view(batch, 3, 9, height * width)
-        smooth = self.choose(x).view(batch, 9, self.waves.order**2, height * width)
-        weights = torch.einsum("bnkp,ks->bnsp", smooth, self.waves(pixels, smooth)).softmax(1)
-        chosen = torch.einsum("bcnp,bnsp->bcsp", colours, weights)
+        choice, cleaned = self.choose(x) * _DECISIVENESS, picture + self.clean(x)
+        # In bfloat16 a gradient is a staircase whatever is chosen, so that nothing better could be learnt.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._mixed(choice.float(), cleaned.float(), pixels)
+
+    def _mixed(self, choice: Tensor, cleaned: Tensor, pixels: int) -> Tensor:
+        batch, _, height, width = cleaned.shape
+        between = F.interpolate(cleaned, scale_factor=pixels, mode="bilinear")
+        between = F.pixel_unshuffle(between, pixels).view(batch, 3, pixels**2, height * width)
+        colours = F.unfold(F.pad(cleaned, (1, 1, 1, 1), mode="replicate"), 3).view(batch, 3, 9, height * width)
+        smooth = choice.view(batch, 10, self.functions.order**2, height * width)
+        weights = torch.einsum("bnkp,ks->bnsp", smooth, self.functions(pixels, smooth)).softmax(1)
+        chosen = torch.einsum("bcnp,bnsp->bcsp", colours, weights[:, :9]) + between * weights[:, 9:]
         drawn: Tensor = F.pixel_shuffle(chosen.reshape(batch, 3 * pixels**2, height, width), pixels)
         return drawn
