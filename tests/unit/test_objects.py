@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from countermark.errors import AuditStoreDamaged, NotFound, OutputUnwritable
+from countermark.errors import AssetTooLarge, AuditStoreDamaged, NotFound, OutputUnwritable
 from countermark.objects import ObjectStore, seal, unseal
 
 PLAIN = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
@@ -31,6 +31,13 @@ def test_what_was_changed_or_is_gone_is_not_given_out(store: ObjectStore, tmp_pa
     path.unlink()
     with pytest.raises(NotFound):
         store.get(key)
+
+
+def test_what_could_not_be_read_again_is_not_kept(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("countermark.objects.store.MAX_OBJECT_BYTES", len(PLAIN))
+    assert store.get(store.put("held", PLAIN)) == PLAIN
+    with pytest.raises(AssetTooLarge, match="cannot be kept"):
+        store.put("held", PLAIN + b"x")
 
 
 def test_what_is_kept_outlives_a_power_cut(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

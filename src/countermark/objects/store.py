@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
-from countermark.errors import AuditStoreDamaged, NotFound, OutputUnwritable
+from countermark.errors import AssetTooLarge, AuditStoreDamaged, NotFound, OutputUnwritable
 
 Kind = Literal["released", "held", "manifests"]
 MAX_OBJECT_BYTES = 128 * 2**20
@@ -49,8 +49,15 @@ class ObjectStore:
         """Keep ``data``, durably; return its key. Keeping the same bytes twice is harmless.
 
         Raises:
+            AssetTooLarge: more than 128 MiB, which :meth:`get` would not read.
             OutputUnwritable: the store refused the write.
         """
+        if len(data) > MAX_OBJECT_BYTES:
+            size, most = len(data) / 2**20, MAX_OBJECT_BYTES >> 20
+            raise AssetTooLarge(
+                f"An object of {size:.0f} MiB cannot be kept; at most {most} MiB can.",
+                remedy="Make a smaller picture, or one that compresses better.",
+            )
         key = object_key(kind, hashlib.sha256(data).hexdigest())
         try:
             self._write(key, data)
