@@ -36,7 +36,7 @@ _COMMA_INSIDE: Final = re.compile(r"(?<=\w)([,;])(?=\w)")
 _SPACED: Final = re.compile(r"(?<!\S)(?:[^\W_]|['$@])(?:[ \t]{1,3}(?:[^\W_]|[.,;:!?'\"()\-$@])(?!\S)){2,}")
 _SPACED_PUNCTUATION: Final = re.compile(r"([.,;:!?\"()\-]+)")
 _SEPARATOR: Final = r"[._*\-~|/+·•∙‐‑–—]"
-_DOTTED: Final = re.compile(rf"(?<!\w)[^\W_](?:{_SEPARATOR}{{1,3}}[^\W_]){{2,}}(?!\w)")
+_DOTTED: Final = re.compile(rf"(?<![^\W_])_*[^\W_](?:{_SEPARATOR}{{1,3}}[^\W_]){{2,}}_*(?![^\W_])")
 _SEPARATORS: Final = re.compile(_SEPARATOR)
 _STRETCHED: Final = re.compile(r"([a-z])\1{2,}")
 _WORD: Final = re.compile(r"[a-z]+")

@@ -16,6 +16,7 @@ DISGUISES = {
     "mathematical": ("".join(chr(0x1D41A + ord(c) - 97) if c != " " else c for c in PLAIN), "compat_forms"),
     "stacked marks": ("".join(f"{c}\u0301\u0323\u0336" if c != " " else c for c in PLAIN), "marks"),
     "bullets": ("a n·a·k·e·d w—o—m—a—n holding a gun", "dotted"),
+    "underscores": ("a n_a_k_e_d w_o_m_a_n _h_o_l_d_i_n_g_ a gun", "dotted"),
     "two dots": ("a n..a..k..e..d woman holding a gun", "dotted"),
     "upside scripts": ("a nакеd wоман holding a gun".replace("м", "m").replace("н", "n"), "homoglyph"),
     "faux cyrillic": ("a иaked womaи holdiиg a guи", "homoglyph"),
@@ -93,6 +94,12 @@ def test_disguised_words_of_other_languages_are_known(disguised: str, plain: str
     result = normalise(disguised)
     assert result.text == plain
     assert signal in result.signals
+
+
+def test_underscores_go_where_they_stood_between_letters_and_nowhere_else() -> None:
+    assert normalise("a m_a_n_, with a k_n_i_f_e_.").text == "a man, with a knife."
+    for name in ("snake_case", "__init__", "x_1", "_private", "f_1_8"):
+        assert normalise(name).text == name
 
 
 def test_there_is_a_reading_with_accents_and_one_without() -> None:
