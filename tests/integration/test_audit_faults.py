@@ -91,6 +91,16 @@ def test_killed_writers_lose_nothing_that_they_acknowledged(tmp_path: Path) -> N
     luck = random.Random(5)
     begun: set[str] = set()
     done: dict[str, int] = {}
+
+    def check(log: AuditLog, begun: set[str], done: dict[str, int]) -> None:
+        assert log.verify().ok
+        for attempt, at in done.items():
+            assert log.find(event_id=attempt) == (at,)
+        recorded = {attempt for attempt in begun if log.find(attempt=attempt)}
+        unfinished = {pending.attempt for pending in log.unfinished()}
+        assert begun - recorded <= unfinished
+        assert not recorded & unfinished
+
     for _ in range(KILLS):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "audit.db")], stdout=subprocess.PIPE)
         assert child.stdout
@@ -99,20 +109,17 @@ def test_killed_writers_lose_nothing_that_they_acknowledged(tmp_path: Path) -> N
         lines += child.stdout.read().splitlines(keepends=True)
         child.stdout.close()
         child.wait()
-        for line in lines:
-            word, attempt, *index = line.decode().split()
-            if word == "begun":
-                begun.add(attempt)
-            else:
-                done[attempt] = int(index[0])
+        said = [line.decode().split() for line in lines]
+        begun_now = {attempt for word, attempt, *_ in said if word == "begun"}
+        done_now = {attempt: int(index[0]) for word, attempt, *index in said if word == "done"}
         with open_log(tmp_path) as log:
-            assert log.verify().ok
-            for attempt, at in done.items():
-                assert log.find(event_id=attempt) == (at,)
-                assert log.reveal(at, "prompt", reason="a test") == attempt
-            recorded = {attempt for attempt in begun if log.find(attempt=attempt)}
-            assert begun - recorded <= {pending.attempt for pending in log.unfinished()}
-            assert not recorded & {pending.attempt for pending in log.unfinished()}
+            check(log, begun_now, done_now)
+        begun |= begun_now
+        done |= done_now
+    with open_log(tmp_path) as log:
+        check(log, begun, done)
+        for attempt, at in done.items():
+            assert log.reveal(at, "prompt", reason="a test") == attempt
     assert begun
 
 
