@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -33,11 +34,16 @@ _ENGLISH_NUMBERS: Final = (
     "fourteen", "fifteen", "sixteen", "seventeen",
 )  # fmt: skip
 _ENGLISH_AGES: Final = (
-    r"{number}(?:[\s\-]*(?:years?|yrs?|yr)[\s\-]*(?:old|of[\s\-]age|young)|[\s\-]*y[.\s/]*o\b)",
-    r"\b(?:aged|age(?:[\s\-]of)?)[\s:\-]+{number}(?![\w%])(?!\s*(?:years?\sago|hours?|months?\sago))",
+    r"{number}(?:½|[\s\-]and[\s\-]a[\s\-]half)?"
+    r"(?:[\s\-]*(?:years?|yrs?\.?)[\s\-]*(?:old|of[\s\-]age|young)|[\s\-]*y[.\s/]*o\b)",
+    r"\b(?:aged|age(?:[\s\-]of|\sis)?|as\syoung\sas)[\s:\-]+{number}(?![\w%])(?!\s*(?:years?\sago|hours?|months?\sago))",
     r"\b(?:girl|boy|daughter|son|niece|nephew|sister|brother|student|pupil)\s*[,(]?\s*(?:of\s+)?{number}(?![\w%:.])",
-    r"\b\d{{1,2}}[\s\-]*months?[\s\-]*old",
+    r"\b(?:girls|boys|daughters|sons|students|pupils)\s+of\s+{number}(?![\w%:.])",
+    r"\b(?:s?he(?:\s(?:is|was)|['’]s)|turning|under|below|younger\sthan|not\s(?:yet|even))"
+    r"\s+(?:(?:only|just|about|the\sage\sof)\s+)?(?:{number}|18|eighteen)(?=\s*(?:[.,;:!?)]|years?\b|$))",
+    r"(?:{number}|\b\d{{1,2}})[\s\-]*months?[\s\-]*old",
     r"\b(?:[1-9]|1[01])(?:st|nd|rd|th)[\s\-]*grade(?:r|rs)?\b",
+    r"\b(?:[1-9]|1[0-7])(?:st|nd|rd|th)[\s\-]*birthday\b",
 )
 _DIGITS: Final = r"0?[1-9]|1[0-7]"
 
@@ -46,7 +52,9 @@ class MinorsSpec(Frozen):
     """The file ``minors.yaml``, and each file of the folder ``minors``.
 
     ``{number}`` in ``ages`` stands for one to seventeen, in digits and in the words of ``numbers``. Words of
-    ``own_only`` are in one of the other lists as well, and count only beside a word of the same file.
+    ``own_only`` are in one of the other lists as well, spelt so, and mean something else in another language: they
+    count only beside a word of the same file, or beside a score where the prompt is in its language. Minors behind a
+    word of ``none`` and before the end of a clause ("adults only, no minors") do not count.
     """
 
     apiVersion: Literal["countermark.terms/v1"]  # noqa: N815 (the name in the file)
@@ -59,8 +67,18 @@ class MinorsSpec(Frozen):
     sexual: tuple[str, ...] = Field(min_length=1)
     always: tuple[str, ...] = ()
     own_only: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
     except_: tuple[str, ...] = Field(default=(), alias="except")
     except_patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What must meet: words for minors and sexual words, of one language or (``""``) of all."""
+
+    language: str
+    minors: re.Pattern[str]
+    sexual: re.Pattern[str]
 
 
 class MinorsRule:
@@ -82,12 +100,13 @@ class MinorsRule:
         """The languages that have lists, as ISO 639-1 codes."""
         ages = [_ages(spec, path) for spec, path in zip(specs, self._files, strict=True)]
         self._ages = _any(ages)
-        everywhere = _any([*(_terms(_without(spec.minors, spec.own_only)) for spec in specs), *ages])
-        sexual = _any([_terms(_without(spec.sexual, spec.own_only)) for spec in specs])
-        self._pairs = [(everywhere, sexual)]
+        everywhere = _any([*(_terms(spec.minors, but=spec.own_only) for spec in specs), *ages])
+        sexual = _any([_terms(spec.sexual, but=spec.own_only) for spec in specs])
+        self._pairs = [_Pair("", everywhere, sexual)]
         for spec, own_ages in zip(specs, ages, strict=True):
             if spec.own_only:
-                self._pairs.append((_any([_terms(spec.minors), own_ages]), _any([_terms(spec.sexual)])))
+                own = _any([_terms(spec.minors), own_ages])
+                self._pairs.append(_Pair(spec.language, own, _any([_terms(spec.sexual)])))
         self._always = _any([_terms(spec.always) for spec in specs])
         patterns = [
             compile_pattern(form, path).pattern
@@ -95,7 +114,7 @@ class MinorsRule:
             for pattern in spec.except_patterns
             for form in dict.fromkeys((pattern, fold_accents(pattern)))
         ]
-        self._except = _any([*(_terms(spec.except_) for spec in specs), *patterns])
+        self._except = _any([*(_terms(spec.except_) for spec in specs), *patterns, *map(_nobody, specs)])
 
     @cached_property
     def detector(self) -> DetectorRef:
@@ -103,7 +122,12 @@ class MinorsRule:
         return DetectorRef(id="countermark.minors-rule", version=self._version, digest=digest_of(self._files))
 
     def finding(
-        self, *readings: str, sexual_score: float | None, may_clear: bool, signals: tuple[str, ...] = ()
+        self,
+        *readings: str,
+        sexual_score: float | None,
+        may_clear: bool,
+        language: str = "en",
+        signals: tuple[str, ...] = (),
     ) -> Finding | None:
         """What the rule says of a prompt.
 
@@ -111,13 +135,15 @@ class MinorsRule:
             readings: the prompt in lower case, as written and as normalised; obfuscation may hide it from either.
             sexual_score: the probability of sexual content that other detectors gave, ``None`` where none did.
             may_clear: whether a model read the prompt, so that silence means something.
+            language: that of the prompt, as an ISO 639-1 code. Beside a score alone, words that are another one's
+                elsewhere ("kind") count in their own language only.
             signals: the obfuscation that was undone, for the finding.
 
         Returns:
             A finding with score 1 and severity 6 where the rule fires; with score 0 where it does not and it may
             clear; else ``None``, for then nobody knows.
         """
-        if any(self._fires(reading, sexual_score) for reading in readings):
+        if any(self._fires(reading, sexual_score, language) for reading in readings):
             return assessed(
                 Stage.PROMPT,
                 Category.SEXUAL_MINORS,
@@ -137,14 +163,15 @@ class MinorsRule:
         """Whether a lower-case text names an age below 18, in whatever context; that alone is nothing to refuse."""
         return self._ages.search(self._except.sub(" ", text)) is not None
 
-    def _fires(self, text: str, sexual_score: float | None) -> bool:
+    def _fires(self, text: str, sexual_score: float | None, language: str) -> bool:
         text = self._except.sub(" ", text)
         if self._always.search(text):
             return True
         by_score = sexual_score is not None and sexual_score >= SEXUAL_SCORE
         return any(
-            minors.search(text) is not None and (by_score or sexual.search(text) is not None)
-            for minors, sexual in self._pairs
+            pair.minors.search(text) is not None
+            and ((by_score and pair.language in ("", language)) or pair.sexual.search(text) is not None)
+            for pair in self._pairs
         )
 
 
@@ -168,13 +195,16 @@ def _ages(spec: MinorsSpec, path: Path) -> str:
     return "|".join(compile_pattern(pattern, path).pattern for pattern in both)
 
 
-def _without(terms: tuple[str, ...], own_only: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(term for term in terms if term not in own_only)
+def _nobody(spec: MinorsSpec) -> str:
+    """The pattern of "no children" where nothing is said of them; "no children wearing" is another matter."""
+    leads = sorted({form for word in spec.none for form in (word, fold_accents(word))}, key=len, reverse=True)
+    parts = [r"\s+".join(map(re.escape, lead.split())) + ("" if lead.endswith("'") else r"\s+") for lead in leads]
+    return rf"(?<!\w)(?:{'|'.join(parts)}){_terms(spec.minors)}(?=\s*(?:[^\w\s'’-]|$))" if parts else ""
 
 
-def _terms(terms: tuple[str, ...]) -> str:
-    """The terms as written and without accents, as many write them and as the normaliser does."""
-    return term_pattern(dict.fromkeys([*terms, *map(fold_accents, terms)]))
+def _terms(terms: tuple[str, ...], *, but: tuple[str, ...] = ()) -> str:
+    """The terms as written and without accents, as many write them and as the normaliser does; those of ``but`` not."""
+    return term_pattern(form for form in dict.fromkeys([*terms, *map(fold_accents, terms)]) if form not in but)
 
 
 def _any(patterns: Iterable[str]) -> re.Pattern[str]:

@@ -187,6 +187,7 @@ class MultilingualPrompts:
             normalised.text,
             sexual_score=probabilities[Category.SEXUAL],
             may_clear=language in self._minors.languages,
+            language=language,
             signals=signals,
         )
         if minors is None:

@@ -2,7 +2,7 @@
 
 A list catches what a model may one day miss and what must never depend on a score. It is deliberately short: on image
 prompts, word lists alone are barely better than chance, and every common word on one is a group of users refused.
-Terms match whole words; a space in a term matches white space or hyphens.
+Terms match whole words; a space in a term matches white space or hyphens, and a ``*`` behind a word any ending of it.
 """
 
 from __future__ import annotations
@@ -137,8 +137,13 @@ def compile_pattern(pattern: str, path: Path) -> re.Pattern[str]:
 
 def term_pattern(terms: Iterable[str | int]) -> str:
     """A regular expression for any of ``terms`` as whole words; the empty string for no terms."""
-    escaped = [r"[\s\-]+".join(re.escape(part) for part in str(term).lower().split()) for term in terms]
+    escaped = [r"[\s\-]+".join(map(_word, str(term).lower().split())) for term in terms]
     return rf"(?<![\w])(?:{'|'.join(sorted(escaped, key=len, reverse=True))})(?![\w])" if escaped else ""
+
+
+def _word(word: str) -> str:
+    stem = word.removesuffix("*")
+    return re.escape(stem) + r"\w*" if stem and stem != word else re.escape(word)
 
 
 def read_yaml(path: Path) -> Any:

@@ -84,6 +84,19 @@ def test_a_term_is_found_as_whole_words_only() -> None:
     assert lists.findings("a raccoon in scunthorpe, the class of 14889") == ()
 
 
+def test_an_asterisk_stands_for_any_ending_of_its_word(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 0.9\nseverity: 4\n"
+        "terms: [klein* mädchen, porn*]\n",
+        encoding="utf-8",
+    )
+    lists = TermLists(tmp_path)
+    for prompt in ("kleines mädchen", "kleine-madchen", "klein mädchen", "a pornographer"):
+        assert lists.findings(prompt) != ()
+    for prompt in ("kleinmädchen", "mädchen", "a spornosaurus", "klein* madchens"):
+        assert lists.findings(prompt) == ()
+
+
 def test_an_exception_is_taken_out_before_matching(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(
         "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 0.9\nseverity: 4\n"
