@@ -135,9 +135,11 @@ class PromptSafetySettings(_StageSettings):
 
     ``multilingual`` has prompts that are not English assessed where the extra of that name is installed. ``entities``
     names the lists of ``policies/terms/entities/`` that are read: public_figure, brand, character, minor_age, or yours.
+    ``terms`` is your own copy of the folder ``policies/terms``, read instead of the shipped one.
     """
 
     multilingual: bool = True
+    terms: Path | None = None
     entities: tuple[str, ...] = Field(default=(), max_length=16)
     opinions: tuple[PromptOpinion, ...] = Field(default=(), max_length=8)
 

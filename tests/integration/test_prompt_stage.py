@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from countermark.compose import check, default_prompt_safety
-from countermark.errors import SettingsInvalid
+from countermark.errors import PolicyInvalid, SettingsInvalid
 from countermark.model import Category, FindingState, Outcome
 from countermark.policy import load_policy
+from countermark.resources import data_path
 from countermark.safety import e5
 from countermark.settings import PromptSafetySettings, SafetySettings, Settings
 
@@ -46,3 +48,22 @@ def test_names_are_looked_for_where_settings_name_the_lists(tmp_path: Path) -> N
     assert named[Category.INTELLECTUAL_PROPERTY] == (FindingState.ASSESSED, 2)
     with pytest.raises(SettingsInvalid, match="no list of entities is of the kind film"):
         found(entities=["film"])
+
+
+def test_a_deployer_s_own_copy_of_the_lists_is_read_instead_of_the_shipped_one(tmp_path: Path) -> None:
+    own = tmp_path / "terms"
+    shutil.copytree(data_path("policies/terms"), own)
+    (own / "entities" / "own.yaml").write_text(
+        "apiVersion: countermark.entities/v1\nkind: mascot\ncategory: intellectual_property\nversion: '1'\n"
+        "score: 0.9\nseverity: 6\nnames: [Captain Placeholder]\n"
+    )
+    hate = own / "hate.yaml"
+    hate.write_text(hate.read_text("utf-8").replace("terms:\n", "terms:\n  - zzyzx\n"), "utf-8")
+    chosen = settings(tmp_path, entities=["mascot"], terms=own)
+    findings, decision = check(load_policy(), prompt="zzyzx and Captain Placeholder", settings=chosen)
+    named = {f.category: f.severity for f in findings if f.severity}
+    assert named.get(Category.INTELLECTUAL_PROPERTY) == 6
+    assert (decision.category, decision.rule) == (Category.HATE, "hate.prompt.block")
+    (own / "minors.yaml").unlink()
+    with pytest.raises(PolicyInvalid, match=r"minors\.yaml"):
+        check(load_policy(), prompt="a lighthouse", settings=chosen)

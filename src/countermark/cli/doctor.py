@@ -65,7 +65,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield from _extras()
     yield _opencv()
     yield from _guarded("policy", lambda: _policy(settings))
-    yield from _guarded("prompt models", _prompt_models)
+    yield from _guarded("prompt models", lambda: _prompt_models(settings))
     yield from _guarded("image models", _image_models)
     yield from _opinions(settings)
     if util.find_spec("torch") is not None:
@@ -116,10 +116,13 @@ def _policy(settings: Settings) -> Diagnosis:
     return Diagnosis("policy", "ok", f"{ref.id} {ref.version}, sha256 {ref.digest[:16]}…")
 
 
-def _prompt_models() -> Diagnosis:
+def _prompt_models(settings: Settings) -> Diagnosis:
+    """The shipped models and the lists, those of names too, that settings name."""
+    from countermark.compose import default_prompt_safety
     from countermark.safety import PromptEnsemble
 
-    ensemble = PromptEnsemble(verify=True)
+    default_prompt_safety(settings)
+    ensemble = PromptEnsemble(terms=settings.safety.prompt.terms, verify=True)
     return Diagnosis("prompt models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
 
 

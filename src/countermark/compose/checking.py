@@ -31,22 +31,20 @@ def default_prompt_safety(settings: Settings | None = None, *, services: bool = 
         settings: whose second opinions are heard; none are unless given.
         services: whether those that send what they judge to somebody else are among them.
     """
-    from countermark.safety import PromptEnsemble
-
-    shipped = PromptEnsemble()
-    from countermark.safety import e5
+    from countermark.safety import PromptEnsemble, e5
     from countermark.safety.combine import Another, CombinedPromptClassifier
 
     chosen = settings.safety.prompt if settings is not None else PromptSafetySettings()
+    shipped = PromptEnsemble(terms=chosen.terms)
     others: list[Another[PromptClassifier]] = []
     if chosen.multilingual and e5.is_installed():
         from countermark.safety.multilingual import multilingual_prompts
 
-        others.append(Another(multilingual_prompts(), "unread", multilingual=True))
+        others.append(Another(multilingual_prompts(chosen.terms), "unread", multilingual=True))
     if chosen.entities:
         from countermark.safety.entities import entity_prompts
 
-        others.append(Another(entity_prompts(chosen.entities)))
+        others.append(Another(entity_prompts(chosen.entities, chosen.terms)))
     if chosen.opinions:
         from countermark.safety.adapters.build import prompt_opinions
 

@@ -1,8 +1,9 @@
 """Names and ages in a prompt: public figures, brands, characters, ages below 18. Off unless a deployer asks for them.
 
 Each kind is a list in ``policies/terms/entities/``, to be edited or added to. Names match whole, in any case, with or
-without accents, as written or run together (``@emmawatson``); a first name alone is nobody. A list is all that this
-detector knows: "assessed" with score 0 means that no name of the list is there.
+without accents, as written or run together (``@emmawatson``); a first name alone is nobody. A list may hold patterns
+too, regular expressions that are looked for in the lower-case prompt. A list is all that this detector knows:
+"assessed" with score 0 means that nothing of the list is there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from countermark.safety.interface import PROMPT_CATEGORIES, assessed, not_assess
 from countermark.safety.known_words import fold_accents
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import normalise
-from countermark.safety.terms import digest_of, read_yaml
+from countermark.safety.terms import compile_pattern, digest_of, read_yaml
 
 DETECTOR_ID: Final = "countermark.entities"
 ENTITIES_FOLDER: Final = "entities"
@@ -46,6 +47,7 @@ class EntityList(Frozen):
     score: float = Field(ge=0, le=1)
     severity: Severity
     names: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
     except_: tuple[str, ...] = Field(default=(), alias="except")
 
 
@@ -57,6 +59,7 @@ class _Names:
     run_together: frozenset[str]
     exceptions: frozenset[Words]
     longest: int
+    patterns: tuple[re.Pattern[str], ...]
 
     def are_in(self, words: Words) -> bool:
         """Whether any name is among the words of a prompt, exceptions and middle initials aside."""
@@ -97,7 +100,8 @@ def _compile(spec: EntityList, path: Path) -> _Names:
     initials = frozenset(_join_initials(name) for name in whole)
     run_together = frozenset("".join(name) for name in whole if len(name) > 1 and len("".join(name)) >= _SHORTEST_RUN)
     longest = max((len(name) for name in (*whole, *exceptions)), default=1)
-    return _Names(whole | initials, run_together, exceptions, longest)
+    patterns = tuple(compile_pattern(pattern, path) for pattern in spec.patterns)
+    return _Names(whole | initials, run_together, exceptions, longest, patterns)
 
 
 def _join_initials(name: Words) -> Words:
@@ -165,17 +169,21 @@ class EntityPrompts:
     def _hit(self, spec: EntityList, names: _Names, readings: tuple[str, ...]) -> bool:
         if spec.kind == MINOR_AGE and self._minors is not None:
             return any(self._minors.names_an_age(reading) for reading in readings)
-        return any(names.are_in(_folded_words(reading)) for reading in readings)
+        return any(
+            names.are_in(_folded_words(reading)) or any(pattern.search(reading) for pattern in names.patterns)
+            for reading in readings
+        )
 
     def _finding(self, spec: EntityList, signals: tuple[str, ...]) -> Finding:
         what = spec.kind.replace("_", " ")
+        listed = "" if spec.kind == MINOR_AGE else " that is on the list"
         return assessed(
             Stage.PROMPT,
             spec.category,
             self.detector,
             spec.score,
             spec.severity,
-            reason=f"the prompt names a {what} that is on the list" if spec.names else f"the prompt names a {what}",
+            reason=f"the prompt names a {what}{listed}",
             signals=(f"entity_{spec.kind}", *signals),
         )
 

@@ -247,6 +247,6 @@ def _windows_of(readings: tuple[str, ...]) -> list[str]:
     return windows
 
 
-def multilingual_prompts() -> MultilingualPrompts:
+def multilingual_prompts(terms: Path | None = None) -> MultilingualPrompts:
     """The classifier to be joined as ``Another(multilingual_prompts(), "unread", multilingual=True)``."""
-    return MultilingualPrompts()
+    return MultilingualPrompts(terms=terms)

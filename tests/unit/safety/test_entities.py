@@ -124,9 +124,22 @@ def test_a_deployer_adds_names_in_any_script(tmp_path: Path) -> None:
     assert own.assess("Jane in a garden")[0].score == 0.0
 
 
+def test_a_deployer_adds_patterns(tmp_path: Path) -> None:
+    (tmp_path / "entities").mkdir()
+    (tmp_path / "entities" / "own.yaml").write_text(
+        HEAD + "patterns: ['\\bacme (?:bot|droid)s?\\b']\n", encoding="utf-8"
+    )
+    own = EntityPrompts(["staff"], terms=tmp_path)
+    for prompt in ("two ACME Droids", "an Acm\u0435 b0t"):
+        (found,) = own.assess(prompt)
+        assert (found.score, found.signals[0]) == (0.7, "entity_staff")
+    assert own.assess("an acme robot")[0].score == 0.0
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
+        (HEAD + "patterns: ['(']\n", "does not compile"),
         (HEAD + "names: ['!!!']\n", "no letters"),
         (HEAD.replace("public_figure", "hash_match"), "prompt stage"),
         (HEAD.replace("staff", "Staff Members"), "kind"),
