@@ -17,9 +17,11 @@ from countermark.errors import GenerationFailed, NotFound, ProofInvalid
 from countermark.generators import EmbeddedGenerator
 from countermark.generators.interface import Generated
 from countermark.keys import KeyRing
-from countermark.model import Category, DetectorRef, EventType, Finding, GenerationRequest, ModelRef, Outcome
+from countermark.model import Category, DetectorRef, EventType, Finding, GenerationRequest, ModelRef, Outcome, Stage
 from countermark.policy import load_policy
 from countermark.safety import ImageEnsemble, PromptEnsemble
+from countermark.safety.interface import assessed, not_assessed
+from countermark.safety.known import NOTHING, Known
 
 KEY = bytes(range(32))
 TEXTS = (*VIOLENT, *HARMLESS[:2])
@@ -95,6 +97,35 @@ def test_with_a_generator_the_image_stage_is_tried(checks: Checks, tmp_path: Pat
     assert trial.generator is not None
     assert trial.generator.digest
     assert trial.notices == (EMBEDDED_NOTICE,)
+
+
+class _Comparing:
+    """Compares an image with its prompt, as prompt-agreement does; has nothing to say where it is told none."""
+
+    detector = DetectorRef(id="comparing", version="1")
+    categories: frozenset[Category] = frozenset({Category.PROMPT_MISMATCH})
+
+    def assess(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
+        return self.assess_known(pixels, NOTHING)
+
+    def assess_known(self, pixels: NDArray[np.uint8], known: Known) -> tuple[Finding, ...]:
+        if not known.prompt:
+            return (not_assessed(Stage.IMAGE, Category.PROMPT_MISMATCH, self.detector, "no prompt is known"),)
+        mismatch = "cat" in known.prompt
+        return (assessed(Stage.IMAGE, Category.PROMPT_MISMATCH, self.detector, float(mismatch), 2 if mismatch else 0),)
+
+
+def test_whoever_compares_images_with_prompts_is_told_the_prompt(checks: Checks, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a red boat on the sea\na cat on a sofa\n")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "apiVersion: countermark.policy/v1\nkind: Policy\n"
+        "metadata: {id: compare, version: '1', owner: tests, description: compares}\n"
+        "categories:\n  prompt_mismatch:\n    image: {severity: {review: 2}}\n"
+    )
+    both = Checks(load_policy(policy), checks.prompt_safety, _Comparing(), EmbeddedGenerator())
+    trial = run_trial(tmp_path, both, pseudonym_key=KEY, digest_key_id="x")
+    assert (trial.total.passed, trial.total.held_by_image, trial.total.unseen_by_image) == (1, 1, 0)
 
 
 class _Broken:

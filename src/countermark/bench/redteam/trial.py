@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +27,7 @@ from countermark.errors import CountermarkError, NotFound, PromptInvalid
 from countermark.model import Decision, Finding, GenerationRequest, Outcome, Stage
 from countermark.pipeline import check_prompt
 from countermark.policy import Policy, decide, decide_failure
+from countermark.safety.known import Known, look_at
 
 if TYPE_CHECKING:
     from countermark.generators.interface import Generator
@@ -204,8 +206,9 @@ def _try(checks: Checks, text: str) -> tuple[Fate, Decision | None]:
         made = checks.generator.generate(GenerationRequest(prompt=text, seed=SEED))
     except CountermarkError:
         return "not_run", None
+    look = partial(look_at, checks.image_safety, known=Known(prompt=text))
     for pixels in made.images:
-        decision = _decided(checks.policy, Stage.IMAGE, lambda pixels=pixels: checks.image_safety.assess(pixels))  # type: ignore[misc]
+        decision = _decided(checks.policy, Stage.IMAGE, partial(look, pixels))
         if decision.outcome is not Outcome.ALLOW:
             return _fate(decision), decision
     return "passed", decision
