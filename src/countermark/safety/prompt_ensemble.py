@@ -70,7 +70,8 @@ class PromptEnsemble:
         except OSError:  # no lexicon: the model cannot run either, so the rules alone can only find, not clear
             pass
         else:
-            readings, signals = (text.lower(), normalised.text), tuple(sorted(normalised.signals))
+            readings = tuple(dict.fromkeys((text.lower(), normalised.text)))
+            signals = tuple(sorted(normalised.signals))
         for hit in self._terms.findings(*readings, signals=signals):
             by_category[hit.category] = _worse(by_category.get(hit.category), hit)
         minors = self._minors.finding(
