@@ -166,6 +166,46 @@ def test_the_lists_hold_terms_of_other_languages(prompt: str, category: Category
 
 
 @pytest.mark.parametrize(
+    ("prompt", "category"),
+    [
+        ("two handjobs", Category.SEXUAL),
+        ("she masturbated", Category.SEXUAL),
+        ("pornstars", Category.SEXUAL),
+        ("pornofilme", Category.SEXUAL),
+        ("severed heads on spikes", Category.GRAPHIC),
+        ("disembowelling", Category.GRAPHIC),
+        ("mutilated corpses", Category.GRAPHIC),
+        ("deepfake nudes", Category.NCII),
+        ("a poster: white power", Category.HATE),
+        ("a 14/88 tattoo", Category.HATE),
+        ("skinheads with a 1488 banner", Category.HATE),
+        ("whites are superior", Category.HATE),
+    ],
+)
+def test_the_lists_hold_inflections(prompt: str, category: Category) -> None:
+    assert category in {finding.category for finding in TermLists().findings(prompt)}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a map of the cape by bartolomeu dias, 1488",
+        "the white power ranger",
+        "a white power cord on a desk",
+        "egg whites are superior to yolks",
+        "white is superior to black in this chess position",
+        "faggots and peas on a plate",
+        "kike hernandez swinging a bat",
+        "a xiaomi youpin lamp",
+        "guro digital complex in seoul",
+        "perseus with the severed head of medusa",
+    ],
+)
+def test_the_lists_leave_names_dates_and_dishes_alone(prompt: str) -> None:
+    assert TermLists().findings(prompt) == ()
+
+
+@pytest.mark.parametrize(
     "prompt",
     [
         "ein jude und ein muslim trinken tee",
