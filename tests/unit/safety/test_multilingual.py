@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,20 @@ def test_without_the_extra_nothing_is_assessed_and_the_extra_is_named(monkeypatc
 @pytest.mark.parametrize("prompt", ["", "  ", "x" * (MAX_PROMPT_CHARS + 1)])
 def test_empty_and_endless_prompts_are_not_assessed(prompt: str) -> None:
     assert {f.state for f in MultilingualPrompts().assess(prompt)} == {FindingState.NOT_ASSESSED}
+
+
+@installed
+def test_the_engine_runs_on_one_thread_whoever_calls() -> None:
+    encoder = e5.E5Encoder()
+    openmp = encoder._engine._lib
+
+    def threads() -> int:
+        openmp.omp_set_num_threads(2)
+        encoder.embed("ein Haus am See")
+        return int(openmp.omp_get_max_threads())
+
+    with ThreadPoolExecutor(1) as another:
+        assert (threads(), another.submit(threads).result()) == (1, 1)
 
 
 def test_the_shipped_files_are_the_released_ones_and_small() -> None:
