@@ -8,6 +8,7 @@ answers for it, and "this language is not read", once somebody who reads it has.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,19 @@ class CombinedImageClassifier(_Combined[ImageClassifier]):
 
     def assess_known(self, pixels: NDArray[np.uint8], known: Known) -> tuple[Finding, ...]:
         """As :meth:`assess`; whoever can use what is known of the pixels is told it."""
-        first = look_at(self._first, pixels, known)
+        return self._heard(look_at(self._first, pixels, known), pixels, known)
+
+    def assess_many(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[Finding, ...]]:
+        """What :meth:`assess` says of each image, in their order; a first stage that takes batches is given one."""
+        batch = getattr(self._first, "assess_many", None)
+        first = batch(images) if batch is not None else [self._first.assess(pixels) for pixels in images]
+        return [self._heard(found, pixels, NOTHING) for found, pixels in zip(first, images, strict=True)]
+
+    async def assess_async(self, pixels: NDArray[np.uint8]) -> tuple[Finding, ...]:
+        """:meth:`assess` in a thread of its own, so that the event loop goes on."""
+        return await asyncio.to_thread(self.assess, pixels)
+
+    def _heard(self, first: tuple[Finding, ...], pixels: NDArray[np.uint8], known: Known) -> tuple[Finding, ...]:
         panel = _Panel(Stage.IMAGE, first, self._first.categories, self._uncertain)
         for other in self._others:
             panel.hear(other, lambda other=other: look_at(other.classifier, pixels, known))  # type: ignore[misc]

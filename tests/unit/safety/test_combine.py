@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, photograph
@@ -224,6 +226,20 @@ def test_an_image_that_the_first_stage_cannot_look_at_stays_unassessed(images: I
     other = Another(Says(Stage.IMAGE, sexual=0.0))
     findings = CombinedImageClassifier(images, [other]).assess(np.zeros((4, 4, 3), np.uint8))
     assert [finding.state for finding in on(SEXUAL, findings)] == [FindingState.NOT_ASSESSED, FindingState.ASSESSED]
+
+
+def test_many_images_and_the_event_loop_get_what_one_image_gets(images: ImageEnsemble) -> None:
+    other = Says(Stage.IMAGE, hate=0.9)
+    stage = CombinedImageClassifier(CombinedImageClassifier(images, []), [Another(other)])
+    pictures = [photograph("coffee", 128), np.zeros((4, 4, 3), np.uint8), photograph("astronaut", 96)]
+    alone = [stage.assess(picture) for picture in pictures]
+    assert [[(f.category, f.state, f.severity) for f in found] for found in stage.assess_many(pictures)] == [
+        [(f.category, f.state, f.severity) for f in found] for found in alone
+    ]
+    assert asyncio.run(stage.assess_async(pictures[0])) == alone[0]
+    assert other.asked == 2 * len(pictures) + 1
+    plain = CombinedImageClassifier(First(Stage.IMAGE, sexual=0.1), [])
+    assert plain.assess_many(pictures) == [plain.assess(picture) for picture in pictures]
 
 
 def test_the_joint_digest_changes_with_any_of_them() -> None:
