@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -135,6 +136,21 @@ def test_check_a_folder_of_prompts_and_one_of_images(
     for missing in ("--prompts", "--images"):
         assert run(["check", missing, str(tmp_path / "none")]) == 2
         assert "There is no" in capsys.readouterr().err
+
+
+def test_what_a_folder_holds_besides_images_is_told(
+    tmp_path: Path, photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    assert run(["check", "--images", str(folder)]) == 2
+    assert "There is no image in" in capsys.readouterr().err
+    shutil.copy(photo_file, folder / "again.JFIF")
+    (folder / "picture.heic").write_bytes(b"")
+    assert run(["check", "--images", str(folder), "--json"]) == 0
+    told = capsys.readouterr()
+    assert Path(json.loads(told.out)["file"]).name == "again.JFIF"
+    assert "Not looked at: 1 other files" in told.err
 
 
 def test_the_log_can_be_read_proved_and_verified(

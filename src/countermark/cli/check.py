@@ -40,8 +40,8 @@ def command(
 
     One prompt, one image, or an image with the prompt it was made from: exit code 0 allowed, 20 blocked, 21 to be
     reviewed or redacted. A file or folder: 0 once all are assessed, whatever the outcome; 2 if some could not be read
-    or are no prompts or images. Each of these gets an error line of its own and the run goes on. With --json each line
-    names its file, and the line in a file of prompts.
+    or are no prompts or images. Each of these gets an error line of its own and the run goes on; how many files of a
+    folder are named as neither is told. With --json each line names its file, and the line in a file of prompts.
     """
     one = prompt is not None or image is not None
     if one + (prompts is not None) + (images is not None) != 1:

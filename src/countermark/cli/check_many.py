@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES: Final = 1 << 20
 _PROMPT_ENDINGS: Final = frozenset({".jsonl", ".ndjson", ".json", ".txt"})
-_IMAGE_ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".tif", ".tiff"})
+_IMAGE_ENDINGS: Final = frozenset({
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".tif", ".tiff",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,14 @@ def images_in(path: Path) -> Items:
     """The images of a folder and of the folders in it.
 
     Raises:
-        NotFound: there is no such folder.
+        NotFound: there is no such folder, or no image in it.
     """
     if not path.is_dir():
         raise NotFound(f"There is no folder {path}.")
     files = list_images(path)
+    if not files:
+        raise NotFound(f"There is no image in {path}.")
+    _tell_of_others(path, len(files), "images")
     return Items(len(files), map(Item, files))
 
 
@@ -134,7 +139,14 @@ def _prompt_files(path: Path) -> list[Path]:
     found = _below(path, _PROMPT_ENDINGS)
     if not found:
         raise NotFound(f"There is no file of prompts (.jsonl, .ndjson, .json or .txt) in {path}.")
+    _tell_of_others(path, len(found), "prompts")
     return found
+
+
+def _tell_of_others(folder: Path, taken: int, what: str) -> None:
+    others = sum(file.is_file() for file in folder.rglob("*")) - taken
+    if others:
+        note(f"Not looked at: {others} other files in {folder}, whose names do not end as those of {what} do.")
 
 
 def _count_lines(file: Path) -> int:
