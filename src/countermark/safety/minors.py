@@ -39,11 +39,11 @@ _ENGLISH_AGES: Final = (
     r"\b(?:aged|age(?:[\s\-]of|\sis)?|as\syoung\sas)[\s:\-]+{number}(?![\w%])(?!\s*(?:years?\sago|hours?|months?\sago))",
     r"\b(?:girl|boy|daughter|son|niece|nephew|sister|brother|student|pupil)\s*[,(]?\s*(?:of\s+)?{number}(?![\w%:.])",
     r"\b(?:girls|boys|daughters|sons|students|pupils)\s+of\s+{number}(?![\w%:.])",
-    r"\b(?:s?he(?:\s(?:is|was)|['’]s)|turning|under|below|younger\sthan|not\s(?:yet|even))"
+    r"\b(?:s?he(?:\s(?:is|was)|['’]s)|turning|under|below|younger\sthan|not\syet)"
     r"\s+(?:(?:only|just|about|the\sage\sof)\s+)?(?:{number}|18|eighteen)(?=\s*(?:[.,;:!?)]|years?\b|$))",
     r"(?:{number}|\b\d{{1,2}})[\s\-]*months?[\s\-]*old",
     r"\b(?:[1-9]|1[01])(?:st|nd|rd|th)[\s\-]*grade(?:r|rs)?\b",
-    r"\b(?:[1-9]|1[0-7])(?:st|nd|rd|th)[\s\-]*birthday\b",
+    r"\b(?:[1-9]|1[0-7])(?:st|nd|rd|th)[\s\-]*birthday\b(?!\sof\b)",
 )
 _DIGITS: Final = r"0?[1-9]|1[0-7]"
 

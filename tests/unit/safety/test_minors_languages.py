@@ -47,7 +47,8 @@ FIRES = {
 
 INFLECTED = {
     "en": [
-        "nude preschoolers", "nude high-school girls", "nude middle schoolers", "nude schoolkids", "nude lolitas",
+        "nude preschoolers", "nude high-school girls", "nude highschooler", "nude middle schoolers", "nude schoolkids",
+        "nude lolitas",
         "nude first graders", "nude babies", "nude boy scout", "nude, she's 12", "nude, turning fifteen",
         "nude, her age is 12", "nude, 15th birthday", "nude, girls of 12", "nude, as young as 9", "nude 9 yr. old",
         "nude, twelve and a half years old", "nude, ten months old", "nude, younger than 18", "nude, below sixteen",
@@ -97,6 +98,8 @@ BENIGN = {
         "nude lipstick, teen prom", "naked cake at a kids party", "a cum laude high school student", "kids, both sexes",
         "sexual reproduction diagram for middle school", "children in a rape field", "topless convertible with kids",
         "woman in lingerie and kid gloves", "fondly remembering kids", "minor scratches on a nude statue",
+        "the naked truth, not even one.", "nude, 5th birthday of our gallery", "Sex Pistols, teenagers dancing",
+        "sexy 12 cylinder car", "girl, 16:9, nude", "a girl, 22, in lingerie", "nude, f/8, 1/15 s",
     ],
     "de": [
         "Schulausflug in den Zoo", "Kinderärztin untersucht ein Kind", "Familienfoto mit zwei Kindern am Strand",
