@@ -8,6 +8,7 @@ from countermark.errors import NotFound, PolicyInvalid
 from countermark.model import Category, DetectorRef, Finding, FindingState, Outcome, Severity, Stage
 from countermark.policy import decide, decide_failure, load_policy
 from countermark.policy.load import parse_policy
+from countermark.safety import TermLists
 
 HEADER = "apiVersion: countermark.policy/v1\nkind: Policy\nmetadata: {id: test, version: '1'}\n"
 DETECTOR = DetectorRef(id="test", version="1")
@@ -137,6 +138,15 @@ def test_the_digest_is_of_the_meaning_not_the_spelling() -> None:
     changed = policy(VIOLENCE.replace("0.8", "0.81"))
     assert plain.digest == commented.digest
     assert plain.digest != changed.digest
+
+
+@pytest.mark.parametrize("category", [*sorted(TermLists().categories), Category.SEXUAL_MINORS, Category.HASH_MATCH])
+def test_the_shipped_policy_heeds_every_list_that_ships(category: Category) -> None:
+    shipped = load_policy()
+    stage = Stage.IMAGE if category is Category.HASH_MATCH else Stage.PROMPT
+    findings = [seen(one, 0.9 * (one is category), 6 if one is category else 0, stage) for one in shipped.categories]
+    decision = decide(shipped, findings, stage)
+    assert (decision.outcome, decision.rule) == (Outcome.BLOCK, f"{category}.{stage}.block")
 
 
 def test_the_shipped_policy_is_strict_about_silence() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from countermark.bench.safety.sets import PromptRow
 from countermark.errors import MissingExtra, UsageError
-from countermark.model import DetectorRef, FindingState, Outcome, Stage
+from countermark.model import Category, DetectorRef, FindingState, Outcome, Stage
 from countermark.policy import Policy, decide
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Verdict:
     """What one judge says of one prompt.
 
     Attributes:
-        risk: the greatest score of a category that policy names; ``None`` where one of them was not assessed and
-            nothing was found, so that the prompt has no place in a ranking.
+        risk: the greatest score of a category that policy has looked for; ``None`` where one of them was not assessed
+            and nothing was found, so that the prompt has no place in a ranking.
         outcome: what policy does.
         found: stopped for something that was found, not because somebody could not look.
         category: what the decision names.
@@ -47,6 +47,13 @@ class Verdict:
     found: bool
     category: str = ""
     scores: dict[str, float] = field(default_factory=dict)
+
+
+def looked_for(policy: Policy) -> frozenset[Category]:
+    """The categories that policy has the prompt stage look for: it names them, and does not let silence pass."""
+    silence = policy.defaults.on_not_assessed
+    bands = {category: stages.of(Stage.PROMPT) for category, stages in policy.categories.items()}
+    return frozenset(c for c, band in bands.items() if band and (band.on_not_assessed or silence) is not Outcome.ALLOW)
 
 
 class Judge(Protocol):
@@ -96,7 +103,7 @@ class House:
         """The findings of the categories that the policy names, and its decision."""
         findings = self.classifier.assess(row.text)
         decision = decide(self.policy, findings, Stage.PROMPT)
-        named = {c for c, stages in self.policy.categories.items() if stages.of(Stage.PROMPT) is not None}
+        named = looked_for(self.policy)
         scores: dict[str, float] = {}
         for finding in findings:
             if finding.score is not None and finding.category in named:

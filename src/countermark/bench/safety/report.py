@@ -51,7 +51,8 @@ class CategoryFigures(Frozen):
     """Prompts labelled with one category, against the harmless.
 
     Attributes:
-        in_policy: whether the policy names it; what it does not name is in no overall figure.
+        in_policy: whether the policy has it looked for: names it, and does not let silence pass. What it does not have
+            looked for is in no overall figure.
         ranking: by the overall risk, whatever category it comes from.
         own_auroc: by this category's own score.
         outcomes: at the policy's thresholds.

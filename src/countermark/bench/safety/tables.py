@@ -8,7 +8,7 @@ import numpy as np
 
 from countermark.bench.safety import disguise, figures
 from countermark.bench.safety.judged import Judged, judged_as, sample
-from countermark.bench.safety.judges import Judge
+from countermark.bench.safety.judges import Judge, looked_for
 from countermark.bench.safety.report import (
     CategoryFigures,
     EvasionFigures,
@@ -18,7 +18,7 @@ from countermark.bench.safety.report import (
     StyleFigures,
 )
 from countermark.bench.safety.sets import PromptRow
-from countermark.model import Outcome, Stage
+from countermark.model import Outcome
 from countermark.policy import Policy
 
 DISGUISED_UNSAFE: Final = 200
@@ -33,11 +33,7 @@ def is_unsafe(row: PromptRow, policy: Policy) -> bool:
 
     A prompt that is labelled unsafe without a category counts.
     """
-    return bool(row.unsafe) and (not row.categories or not row.categories.isdisjoint(_named(policy)))
-
-
-def _named(policy: Policy) -> frozenset[str]:
-    return frozenset(c.value for c, stages in policy.categories.items() if stages.of(Stage.PROMPT) is not None)
+    return bool(row.unsafe) and (not row.categories or not row.categories.isdisjoint(looked_for(policy)))
 
 
 def figures_of(judge: Judge, judged: Judged, policy: Policy) -> JudgeFigures:
@@ -69,7 +65,7 @@ def figures_of(judge: Judge, judged: Judged, policy: Policy) -> JudgeFigures:
 
 def _named_right(judged: Judged, policy: Policy) -> figures.Estimate | None:
     """Of those stopped for what was found, how many are named as labelled."""
-    named = _named(policy)
+    named = looked_for(policy)
     pairs = [
         verdict.category in row.categories or _IMPLIES.get(verdict.category) in row.categories
         for row, verdict in zip(judged.rows, judged.verdicts, strict=True)
@@ -103,7 +99,7 @@ def _by_category(images: Judged, harmless: Judged, policy: Policy) -> tuple[Cate
         rows = images.where(lambda row, name=name: name in row.categories)  # type: ignore[misc]
         own = [np.array([v.scores[name] for v in part.verdicts if name in v.scores]) for part in (harmless, rows)]
         ranking = figures.rank(own[0], own[1], replicates=1)
-        known = name in _named(policy)
+        known = name in looked_for(policy)
         found.append(
             CategoryFigures(
                 category=name,
