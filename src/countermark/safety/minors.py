@@ -164,7 +164,12 @@ class MinorsRule:
         return self._ages.search(self._except.sub(" ", text)) is not None
 
     def _fires(self, text: str, sexual_score: float | None, language: str) -> bool:
-        text = self._except.sub(" ", text)
+        # Taking exceptions out silences the rule and never wakes it: most prompts do without the search for them.
+        return self._meet(text, sexual_score, language) and self._meet(
+            self._except.sub(" ", text), sexual_score, language
+        )
+
+    def _meet(self, text: str, sexual_score: float | None, language: str) -> bool:
         if self._always.search(text):
             return True
         by_score = sexual_score is not None and sexual_score >= SEXUAL_SCORE
