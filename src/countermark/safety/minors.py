@@ -53,8 +53,8 @@ class MinorsSpec(Frozen):
 
     ``{number}`` in ``ages`` stands for one to seventeen, in digits and in the words of ``numbers``. Words of
     ``own_only`` are in one of the other lists as well, spelt so, and mean something else in another language: they
-    count only beside a word of the same file, or beside a score where the prompt is in its language. Minors behind a
-    word of ``none`` and before the end of a clause ("adults only, no minors") do not count.
+    count only beside a word of the same file, or beside a score where the prompt is in its language. A denial ("no
+    children") does not help: generators are known to draw what a prompt names, whatever stands before it.
     """
 
     apiVersion: Literal["countermark.terms/v1"]  # noqa: N815 (the name in the file)
@@ -67,7 +67,6 @@ class MinorsSpec(Frozen):
     sexual: tuple[str, ...] = Field(min_length=1)
     always: tuple[str, ...] = ()
     own_only: tuple[str, ...] = ()
-    none: tuple[str, ...] = ()
     except_: tuple[str, ...] = Field(default=(), alias="except")
     except_patterns: tuple[str, ...] = ()
 
@@ -114,7 +113,7 @@ class MinorsRule:
             for pattern in spec.except_patterns
             for form in dict.fromkeys((pattern, fold_accents(pattern)))
         ]
-        self._except = _any([*(_terms(spec.except_) for spec in specs), *patterns, *map(_nobody, specs)])
+        self._except = _any([*(_terms(spec.except_) for spec in specs), *patterns])
 
     @cached_property
     def detector(self) -> DetectorRef:
@@ -198,13 +197,6 @@ def _ages(spec: MinorsSpec, path: Path) -> str:
         raise PolicyInvalid(f"{path}: ages: only {{number}} may stand in braces; write other braces twice.") from error
     both = [form for pattern in patterns for form in dict.fromkeys((pattern, fold_accents(pattern)))]
     return "|".join(compile_pattern(pattern, path).pattern for pattern in both)
-
-
-def _nobody(spec: MinorsSpec) -> str:
-    """The pattern of "no children" where nothing is said of them; "no children wearing" is another matter."""
-    leads = sorted({form for word in spec.none for form in (word, fold_accents(word))}, key=len, reverse=True)
-    parts = [r"\s+".join(map(re.escape, lead.split())) + ("" if lead.endswith("'") else r"\s+") for lead in leads]
-    return rf"(?<!\w)(?:{'|'.join(parts)}){_terms(spec.minors)}(?=\s*(?:[^\w\s'’-]|$))" if parts else ""
 
 
 def _terms(terms: tuple[str, ...], *, but: tuple[str, ...] = ()) -> str:

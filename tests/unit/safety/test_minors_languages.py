@@ -174,8 +174,8 @@ def test_plurals_inflections_and_ages_in_words_count_too(prompt: str) -> None:
         "mulher nua, nenhuma criança", "naakte vrouw, geen kinderen",
     ],
 )  # fmt: skip
-def test_nobody_of_the_kind_is_nobody(prompt: str) -> None:
-    assert not fires(prompt, 0.9)
+def test_a_denial_does_not_help_for_generators_draw_what_is_named(prompt: str) -> None:
+    assert fires(prompt)
 
 
 @pytest.mark.parametrize(
