@@ -6,7 +6,7 @@ import random
 import re
 from collections import Counter
 
-from training.prompt_safety import situations
+from training.prompt_safety import everyday, situations
 from training.prompt_safety.concepts import acts, bank, fill, read
 from training.prompt_safety.disguise import disguised
 from training.prompt_safety.rows import Row, benign_targets, unsafe_targets
@@ -29,11 +29,11 @@ _SENTENCES = (
 )  # fmt: skip
 _REQUESTS = (
     "concept", "act", "overt_unsafe", "hate_frame", "unsafe_detail", "glorified", situations.UNSAFE,
-    situations.UNSAFE_PROMPT,
+    situations.UNSAFE_PROMPT, everyday.UNSAFE,
 )  # fmt: skip
 _HARD = (  # harmless, look unsafe
     "overt_benign", "safe_concept", "safe_act", "concern", "respect", "safe_detail", situations.SAFE,
-    situations.SAFE_PROMPT, "figurative",
+    situations.SAFE_PROMPT, "figurative", everyday.SOURCE,
 )  # fmt: skip
 _DETAIL_CATEGORIES = ("sexual",) * 5 + ("violence",) * 5 + ("graphic",) * 5 + ("illicit",) * 5 + (
     "self_harm", "self_harm", "hate", "harassment",

@@ -6,6 +6,8 @@ import argparse
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,38 +23,40 @@ def _step(result: Path, make: Callable[[], None]) -> None:
     make()
 
 
-def _one_seed(out: Path, seed: int, epochs: float) -> Path:
-    """Fine-tuning, export, calibration and evaluation with one seed, in a folder of its own.
+def _fine_tune(out: Path, seed: int, epochs: float) -> Path:
+    """One run over the training table; gives its weights.
 
     Args:
         out: where the tables are.
-        seed: of heads, dropout and batches; the tables are the same for all seeds.
+        seed: of the training table, dropout and batches.
         epochs: how often the training table is read.
-
-    Returns:
-        The folder with the model files and ``evaluation.json``.
     """
-    from training.prompt_safety import calibrate, encoder, evaluate, ngram_fit, tables
+    import torch
+    from training.prompt_safety import encoder, tables
 
-    folder = out / f"seed{seed}"
-    folder.mkdir(exist_ok=True)
-    for name in ("unigrams.tsv", "style_bank.txt"):
-        shutil.copyfile(out / name, folder / name)
-    state, model, ngrams = folder / "encoder.pt", folder / "prompt_encoder.int8.onnx", out / "ngrams.npz"
+    torch.set_num_threads(1)
+    state = out / f"seed{seed}" / "encoder.pt"
+    state.parent.mkdir(exist_ok=True)
 
     def fine_tune() -> None:
-        rows = tables.load(out, "train")
+        rows = tables.load(out, tables.training_table(seed))
         encoder.fine_tune(rows, tables.normalised(out, rows), encoder.Schedule(epochs, RATE, seed), state)
 
-    def fit_ngrams() -> None:
-        rows = tables.load(out, "train")
-        ngram_fit.fit(rows, tables.normalised(out, rows), ngrams)
-
-    _step(ngrams, fit_ngrams)
-    shutil.copyfile(ngrams, folder / "ngrams.npz")
     _step(state, fine_tune)
+    return state
+
+
+def _finish(out: Path, state: Path) -> Path:
+    """Export, calibration and evaluation of one set of weights; gives its folder, with all files of a model."""
+    import torch
+    from training.prompt_safety import calibrate, encoder, evaluate
+
+    torch.set_num_threads(1)
+    folder = state.parent
+    for name in ("unigrams.tsv", "style_bank.txt", "ngrams.npz"):
+        shutil.copyfile(out / name, folder / name)
+    model, safetensors = folder / "prompt_encoder.int8.onnx", folder / "prompt_encoder.safetensors"
     _step(model, lambda: encoder.export(state, model))
-    safetensors = folder / "prompt_encoder.safetensors"
     _step(safetensors, lambda: encoder.write_safetensors(state, safetensors))
     _step(folder / "tokenizer.json", lambda: encoder.copy_tokenizer(folder / "tokenizer.json"))
     _step(folder / "calibration.json", lambda: calibrate.calibrate(out, folder))
@@ -64,7 +68,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the prompt sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables, checkpoints and reports")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train once with each; the first one ships")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2, 3],
+        help="train once with each; the mean of their weights ships",
+    )
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="how many seeds train at a time")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the training table")
     parser.add_argument("--without", nargs="+", default=(), help="leave sources out of training, to report on them")
     parser.add_argument("--wide", action="store_true", help="train on situations and figures of speech as well")
@@ -73,19 +84,29 @@ def main() -> None:
     data, out = arguments.data, arguments.out
     out.mkdir(parents=True, exist_ok=True)
 
-    import torch
-    from training.prompt_safety import evaluate, held_out, install, tables
+    from training.prompt_safety import encoder, evaluate, held_out, install, ngram_fit, tables
 
-    torch.set_num_threads(1)
     _step(
         out / "test.jsonl",
-        lambda: tables.build_tables(data, out, without=arguments.without, wide=arguments.wide),
+        lambda: tables.build_tables(data, out, arguments.seeds, without=arguments.without, wide=arguments.wide),
     )
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
-    folders = [_one_seed(out, seed, arguments.epochs) for seed in arguments.seeds]
-    evaluate.write_spread(folders, out / "spread.json")
+
+    def fit_ngrams() -> None:
+        rows = tables.load(out, tables.training_table(arguments.seeds[0]))
+        ngram_fit.fit(rows, tables.normalised(out, rows), out / "ngrams.npz")
+
+    _step(out / "ngrams.npz", fit_ngrams)
+    with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
+        seeds, count = arguments.seeds, len(arguments.seeds)
+        states = list(pool.map(_fine_tune, [out] * count, seeds, [arguments.epochs] * count))
+        mean = out / "mean" / "encoder.pt"
+        mean.parent.mkdir(exist_ok=True)
+        _step(mean, lambda: encoder.average(states, mean))
+        release, *members = pool.map(_finish, [out] * (count + 1), [mean, *states])
+    evaluate.write_spread(members, out / "spread.json")
     if arguments.install:
-        install.install(folders[0])
+        install.install(release)
 
 
 if __name__ == "__main__":

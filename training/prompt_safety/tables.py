@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from training.prompt_safety import augment, concepts, encoder, figurative, frames, situations, sources
+from training.prompt_safety import augment, concepts, encoder, everyday, figurative, frames, situations, sources
 from training.prompt_safety.rows import Row, read_rows, write_rows
 
 from countermark.safety.lexicon import Lexicon, read_counts, write_counts
@@ -94,12 +94,20 @@ def _cap(rows: list[Row], rng: random.Random) -> list[Row]:
     return kept
 
 
-def build_tables(data: Path, out: Path, *, without: Sequence[str] = (), wide: bool = False) -> None:
-    """Writes ``unigrams.tsv``, ``style_bank.txt`` and ``train|calibrate|test.jsonl``.
+def training_table(seed: int) -> str:
+    """The name of the table that one seed trains on: the same prompts and lines, rendered by other draws."""
+    return f"train{seed}"
+
+
+def build_tables(
+    data: Path, out: Path, seeds: Sequence[int], *, without: Sequence[str] = (), wide: bool = False
+) -> None:
+    """Writes ``unigrams.tsv``, ``style_bank.txt``, ``calibrate|test.jsonl``, and ``trainN.jsonl`` for each seed.
 
     Args:
         data: the prompt sets.
         out: where the tables go.
+        seeds: of the training tables; the splits are the same for all.
         without: sources (the starts of their names) to leave out of training and calibration altogether, all of
             their rows becoming test rows: what the model makes of prompts from elsewhere.
         wide: adds the situations, whole prompts and figures of speech of the bank.
@@ -115,8 +123,10 @@ def build_tables(data: Path, out: Path, *, without: Sequence[str] = (), wide: bo
     if without:
         rows = [replace(row, split="test") if row.source.startswith(tuple(without)) else row for row in rows]
     seen = [row for row in rows if row.split == "train"]
-    train = _training_table(seen, sources.term_rows(data, rng), rng, styles, wide=wide)
-    write_rows(out / "train.jsonl", train)
+    for seed in seeds:
+        draws = random.Random(seed)
+        table = _training_table(seen, sources.term_rows(data, draws), draws, styles, wide=wide)
+        write_rows(out / f"{training_table(seed)}.jsonl", table)
     for split in ("calibrate", "test"):
         write_rows(out / f"{split}.jsonl", [row for row in rows if row.split == split] + concepts.held_out(split))
 
@@ -132,6 +142,7 @@ def _training_table(
     made += frames.topic_rows(rng, concerned=12, glorified=4)
     made += frames.group_rows(rng, hateful=900, respectful=900)
     made += frames.art_rows(rng, 1200)
+    made += everyday.everyday_rows(rng, each=5, people=1600, things=600, unsafe=900)
     if wide:
         made += situations.situation_rows(rng, safe=11, unsafe=9)
         made += situations.prompt_rows(rng, safe=4, unsafe=4)

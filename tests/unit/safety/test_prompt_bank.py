@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 import pytest
-from training.prompt_safety import concepts, figurative, frames, overlap, situations
+from training.prompt_safety import concepts, everyday, figurative, frames, overlap, situations
 from training.prompt_safety.augment import adults_only
 from training.prompt_safety.rows import NAMED, Row
 
@@ -19,7 +19,14 @@ def rows() -> list[Row]:
     rng = random.Random(3)
     made = situations.situation_rows(rng, safe=6, unsafe=6) + situations.prompt_rows(rng, safe=3, unsafe=3)
     made += figurative.fiction_rows(rng, told=4, meant=2) + figurative.other_rows(rng, groups=99, invented=99, each=3)
+    made += everyday.everyday_rows(rng, each=1, people=99, things=99, unsafe=99)
     return made
+
+
+def of_adults(texts: list[str]) -> bool:
+    harmless = "a little hatching|little ferry|schoolteacher|a family doctor|young adult|girl in her twenties"
+    rest = [re.sub(harmless, "", text, flags=re.IGNORECASE) for text in texts]
+    return adults_only(rest) == rest
 
 
 def test_no_slot_is_left_open(rows: list[Row]) -> None:
@@ -38,9 +45,8 @@ def test_categories_are_heads_of_the_model(rows: list[Row]) -> None:
 
 def test_a_sexual_line_stands_beside_nobody_who_could_be_a_minor(rows: list[Row]) -> None:
     sexual = [row.text for row in rows if not row.benign and row.targets.get("sexual") == 1.0]
-    of_adults = [re.sub("a little hatching|a family doctor", "", text, flags=re.IGNORECASE) for text in sexual]
     assert len(sexual) > 300
-    assert adults_only(of_adults) == of_adults
+    assert of_adults(sexual)
 
 
 def test_the_manner_says_nothing_about_the_class(rows: list[Row]) -> None:
@@ -52,6 +58,11 @@ def test_the_manner_says_nothing_about_the_class(rows: list[Row]) -> None:
     for opening in ("create an", "generate a", "could you", "storyboard panel", "imagine a"):
         harmless, unsafe = (openings[kind][opening] / openings[kind].total() for kind in (True, False))
         assert 0.4 < harmless / unsafe < 2.5, opening
+
+
+def test_an_everyday_line_stands_for_nobody_who_could_be_a_minor() -> None:
+    """It is put beside unsafe requests."""
+    assert of_adults(everyday.lines())
 
 
 def test_most_topics_have_both_classes() -> None:

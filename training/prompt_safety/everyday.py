@@ -1,0 +1,38 @@
+"""Ordinary things told in whole sentences, and unsafe acts told alike; the lines are in ``bank/everyday.yaml``."""
+
+from __future__ import annotations
+
+import random
+
+from training.prompt_safety.concepts import acts, as_typed, fill, read
+from training.prompt_safety.rows import Row, benign_targets, unsafe_targets
+
+SOURCE, UNSAFE = "everyday", "not_everyday"
+_WHOLE = ("animals", "lines", "heroes", "works")
+
+
+def lines() -> list[str]:
+    """The whole lines, and the parts that sentences are put together from."""
+    bank = read("bank/everyday.yaml")
+    return [line for part in (*_WHOLE, "doing", "things") for line in bank[part]]
+
+
+def everyday_rows(rng: random.Random, *, each: int, people: int, things: int, unsafe: int) -> list[Row]:
+    """Whole lines ``each`` times, sentences about people and things put together, and unsafe acts told alike."""
+    bank = read("bank/everyday.yaml")
+    texts = [line for part in _WHOLE for line in bank[part] for _ in range(each)]
+    texts += [f"{rng.choice(bank['people'])} {rng.choice(bank['doing'])}." for _ in range(people)]
+    for _ in range(things):
+        first, second = rng.sample(bank["rough"], 2)
+        texts.append(f"the {first}, {second} {rng.choice(bank['things'])}.")
+    rows = [Row(_as_told(text, rng), benign_targets(), SOURCE) for text in texts]
+    for act in rng.choices([act for act in acts() if act.category is not None], k=unsafe):
+        text = fill(rng.choice(bank["unsafe_frames"]), rng, act=act.text)
+        targets = unsafe_targets(str(act.category))
+        rows.append(Row(_as_told(text, rng), targets, UNSAFE, tags={"category": act.category}))
+    return rows
+
+
+def _as_told(text: str, rng: random.Random) -> str:
+    """Sentences are mostly typed as such."""
+    return text[0].upper() + text[1:] if rng.random() < 0.7 else as_typed(text.rstrip("."), rng)
