@@ -18,6 +18,8 @@ class _Hit:
     severity: Severity | None = None
     scored: bool = False
     """Whether something was found, rather than not looked for."""
+    unseen: str = ""
+    """Why the category was not assessed, where that is what the rule fired on."""
 
     @property
     def weight(self) -> tuple[int, int]:
@@ -101,7 +103,8 @@ def _judge(policy: Policy, category: Category, stage: Stage, band: Band, finding
     if unseen or not findings:
         why = unseen[0].reason if unseen else "no detector of this category is installed"
         outcome = band.on_not_assessed or policy.defaults.on_not_assessed
-        hits.append(_Hit(outcome, f"{rule}.on_not_assessed", f"{category} was not assessed: {why}.", category))
+        reason = f"{category} was not assessed: {why}."
+        hits.append(_Hit(outcome, f"{rule}.on_not_assessed", reason, category, unseen=why))
     for finding in findings:
         if finding.score is None:
             continue
@@ -133,8 +136,23 @@ def _decision(policy: Policy, hits: list[_Hit], stage: Stage) -> Decision:
         policy_id=policy.metadata.id,
         policy_version=policy.metadata.version,
         policy_digest=policy.digest,
-        reasons=tuple(dict.fromkeys(h.reason for h in fired)),
+        reasons=_reasons(fired),
         category=top.category,
         severity=top.severity,
         stage=stage if fired else None,
     )
+
+
+def _reasons(fired: list[_Hit]) -> tuple[str, ...]:
+    """Each reason once; categories that were not assessed for the same cause, in one sentence."""
+    alike: dict[str, list[_Hit]] = {}
+    for hit in fired:
+        alike.setdefault(hit.unseen or hit.reason, []).append(hit)
+    return tuple(_together(cause, hits) for cause, hits in alike.items())
+
+
+def _together(cause: str, hits: list[_Hit]) -> str:
+    if len(hits) == 1 or not hits[0].unseen:
+        return hits[0].reason
+    *others, last = [str(hit.category) for hit in hits]
+    return f"{', '.join(others)} and {last} were not assessed: {cause}."

@@ -45,6 +45,21 @@ def test_what_was_not_looked_at_is_named_too() -> None:
     assert f"category {decision.category}," in decision.sentence
 
 
+def test_what_was_not_looked_at_for_one_cause_is_told_in_one_sentence() -> None:
+    stopping = (Category.SEXUAL_MINORS, Category.SEXUAL, Category.VIOLENCE)
+    causes = dict.fromkeys(stopping, "nobody reads Klingon") | {Category.HATE: "no weights"}
+    findings = [
+        not_assessed(Stage.PROMPT, category, DETECTOR, causes[category])
+        if category in causes
+        else assessed(Stage.PROMPT, category, DETECTOR, 0.01, 0)
+        for category in POLICY.categories
+    ]
+    assert decide(POLICY, findings, Stage.PROMPT).reasons == (
+        "sexual_minors, sexual and violence were not assessed: nobody reads Klingon.",
+        "hate was not assessed: no weights.",
+    )
+
+
 def test_a_stage_that_failed_is_named() -> None:
     decision = decide_failure(POLICY, Stage.IMAGE, "the image checks failed")
     assert decision.sentence == (
