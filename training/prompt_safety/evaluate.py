@@ -61,11 +61,16 @@ def evaluate(out: Path, folder: Path) -> None:
     benign = scored([row.text for row in held.benign])
     scary = scored([row.text for row in held.scary])
     unsafe = scored([row.text for row in held.unsafe])
+    earlier = HeldOut.load(out, "calibrate")
+    calibrated_on = [
+        scored([row.text for row in rows]).risk for rows in (earlier.benign, earlier.scary, earlier.unsafe)
+    ]
     thresholds = POLICY | {f"suggested_{k}": v for k, v in calibration.thresholds.model_dump().items()}
     report: dict[str, Any] = {
         "rows": {"benign": len(held.benign), "scary": len(held.scary), "unsafe": len(held.unsafe)},
         "thresholds": thresholds,
         **_ranking(benign.risk, scary.risk, unsafe.risk),
+        "on_the_calibration_split": _ranking(*calibrated_on),
         "flagged": {
             name: {
                 "benign": benign.share_above(at),

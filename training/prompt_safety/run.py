@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the training table")
     parser.add_argument("--without", nargs="+", default=(), help="leave sources out of training, to report on them")
     parser.add_argument("--wide", action="store_true", help="train on situations and figures of speech as well")
+    parser.add_argument("--everyday", action="store_true", help="train on ordinary sentences as well")
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out
@@ -86,10 +87,11 @@ def main() -> None:
 
     from training.prompt_safety import encoder, evaluate, held_out, install, ngram_fit, tables
 
-    _step(
-        out / "test.jsonl",
-        lambda: tables.build_tables(data, out, arguments.seeds, without=arguments.without, wide=arguments.wide),
-    )
+    def build() -> None:
+        chosen = {"without": arguments.without, "wide": arguments.wide, "everyday_lines": arguments.everyday}
+        tables.build_tables(data, out, arguments.seeds, **chosen)
+
+    _step(out / "test.jsonl", build)
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
 
     def fit_ngrams() -> None:

@@ -100,7 +100,13 @@ def training_table(seed: int) -> str:
 
 
 def build_tables(
-    data: Path, out: Path, seeds: Sequence[int], *, without: Sequence[str] = (), wide: bool = False
+    data: Path,
+    out: Path,
+    seeds: Sequence[int],
+    *,
+    without: Sequence[str] = (),
+    wide: bool = False,
+    everyday_lines: bool = False,
 ) -> None:
     """Writes ``unigrams.tsv``, ``style_bank.txt``, ``calibrate|test.jsonl``, and ``trainN.jsonl`` for each seed.
 
@@ -111,6 +117,7 @@ def build_tables(
         without: sources (the starts of their names) to leave out of training and calibration altogether, all of
             their rows becoming test rows: what the model makes of prompts from elsewhere.
         wide: adds the situations, whole prompts and figures of speech of the bank.
+        everyday_lines: adds ordinary things in whole sentences, and unsafe acts told alike.
     """
     write_counts(out / "unigrams.tsv", build_lexicon(data, wide=wide))
     styles = augment.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
@@ -125,14 +132,15 @@ def build_tables(
     seen = [row for row in rows if row.split == "train"]
     for seed in seeds:
         draws = random.Random(seed)
-        table = _training_table(seen, sources.term_rows(data, draws), draws, styles, wide=wide)
+        terms = sources.term_rows(data, draws)
+        table = _training_table(seen, terms, draws, styles, wide=wide, everyday_lines=everyday_lines)
         write_rows(out / f"{training_table(seed)}.jsonl", table)
     for split in ("calibrate", "test"):
         write_rows(out / f"{split}.jsonl", [row for row in rows if row.split == split] + concepts.held_out(split))
 
 
 def _training_table(
-    rows: list[Row], terms: list[Row], rng: random.Random, styles: list[str], *, wide: bool
+    rows: list[Row], terms: list[Row], rng: random.Random, styles: list[str], *, wide: bool, everyday_lines: bool
 ) -> list[Row]:
     """Prompt sets, the written bank in its frames, and rewordings of both; shuffled."""
     made = _cap(rows, rng) + terms
@@ -142,7 +150,8 @@ def _training_table(
     made += frames.topic_rows(rng, concerned=12, glorified=4)
     made += frames.group_rows(rng, hateful=900, respectful=900)
     made += frames.art_rows(rng, 1200)
-    made += everyday.everyday_rows(rng, each=5, people=1600, things=600, unsafe=900)
+    if everyday_lines:
+        made += everyday.everyday_rows(rng, each=2, people=500, things=200, unsafe=900)
     if wide:
         made += situations.situation_rows(rng, safe=11, unsafe=9)
         made += situations.prompt_rows(rng, safe=4, unsafe=4)
