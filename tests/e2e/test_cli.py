@@ -232,6 +232,26 @@ def test_keys_and_config_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"prompt models", "image models", "policy"} <= {check["name"] for check in health["checks"]}
 
 
+def test_the_doctor_looks_at_hash_lists_and_at_what_policy_makes_of_their_silence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def checks() -> dict[str, tuple[str, str]]:
+        run(["doctor", "--json"])
+        return {c["name"]: (c["state"], c["detail"]) for c in json_of(capsys)["checks"] if "hash" in c["name"]}
+
+    assert checks() == {}
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{'ab' * 32}\n{'cd' * 32}\n")
+    assert run(["hashes", "import", str(listed), "--type", "sha256", "--list", "mine"]) == 0
+    capsys.readouterr()
+    found = checks()
+    assert found["hash list mine"] == ("ok", "2 hashes")
+    assert found["hash lists"] == ("warning", "policy lets pass what a list could not be asked about")
+    (file,) = Path(os.environ["COUNTERMARK_HOME"]).glob("hashes/mine*")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert checks()["hash list mine"][0] == "failed"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

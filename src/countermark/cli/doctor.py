@@ -22,6 +22,7 @@ from countermark.settings import Settings
 if TYPE_CHECKING:
     from countermark.safety.adapters.opinion import Opinion
     from countermark.safety.adapters.options import Options
+    from countermark.safety.hash_store import HashListStore
 
 LOW_DISK = 512 * 2**20
 _EXTRAS = {"diffusers": ("torch", "diffusers", "transformers"), "imwatermark": ("imwatermark",)}
@@ -72,6 +73,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
         yield from _guarded("embedded generator", _embedded)
     yield from _guarded("home", lambda: _home(settings))
     if settings.home.is_dir():
+        yield from _hash_lists(settings)
         yield from _guarded("keys", lambda: _keys(settings))
         yield from _guarded("certificate", lambda: _certificate(settings))
         yield from _guarded("audit log", lambda: _log(settings))
@@ -173,6 +175,36 @@ def _home(settings: Settings) -> Diagnosis:
     if free < LOW_DISK:
         return Diagnosis("home", "warning", f"{home} has only {free // 2**20} MiB free", "Make room.")
     return Diagnosis("home", "ok", f"{home}, {free // 2**30} GiB free")
+
+
+def _hash_lists(settings: Settings) -> Iterator[Diagnosis]:
+    """Each imported list, and whether policy heeds them."""
+    from countermark.compose.hash_lists import hash_lists
+
+    store = hash_lists(settings.home)
+    for name in store.names():
+        yield from _guarded(f"hash list {name}", partial(_hash_list, store, name))
+    if store.names():
+        yield from _guarded("hash lists", lambda: _heeded(settings))
+
+
+def _hash_list(store: HashListStore, name: str) -> Diagnosis:
+    return Diagnosis(f"hash list {name}", "ok", f"{len(store.read(name)):,} hashes")
+
+
+def _heeded(settings: Settings) -> Diagnosis:
+    from countermark.model import Category, Outcome
+    from countermark.policy import load_policy
+
+    policy = load_policy(settings.policy)
+    stages = policy.categories.get(Category.HASH_MATCH)
+    if stages is None or stages.image is None:
+        remedy = "Name it in your policy: hash_match: {image: {severity: {review: 2, block: 6}}}"
+        return Diagnosis("hash lists", "warning", "policy does not name hash_match: a hit stops nothing", remedy)
+    if (stages.image.on_not_assessed or policy.defaults.on_not_assessed) is Outcome.ALLOW:
+        remedy = "Take on_not_assessed away from hash_match in your policy: then a damaged list stops the release."
+        return Diagnosis("hash lists", "warning", "policy lets pass what a list could not be asked about", remedy)
+    return Diagnosis("hash lists", "ok", "policy heeds them, and stops what they could not be asked about")
 
 
 def _keys(settings: Settings) -> Diagnosis:
