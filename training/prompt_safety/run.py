@@ -91,7 +91,8 @@ def main() -> None:
         chosen = {"without": arguments.without, "wide": arguments.wide, "everyday_lines": arguments.everyday}
         tables.build_tables(data, out, arguments.seeds, **chosen)
 
-    _step(out / "test.jsonl", build)
+    wanted = [out / "test.jsonl", *(out / f"{tables.training_table(seed)}.jsonl" for seed in arguments.seeds)]
+    _step(next((table for table in wanted if not table.exists()), wanted[0]), build)
     _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
 
     def fit_ngrams() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
         seeds, count = arguments.seeds, len(arguments.seeds)
         states = list(pool.map(_fine_tune, [out] * count, seeds, [arguments.epochs] * count))
-        mean = out / "mean" / "encoder.pt"
+        mean = out / f"mean_{'_'.join(map(str, seeds))}" / "encoder.pt"  # of other seeds it is another
         mean.parent.mkdir(exist_ok=True)
         _step(mean, lambda: encoder.average(states, mean))
         release, *members = pool.map(_finish, [out] * (count + 1), [mean, *states])

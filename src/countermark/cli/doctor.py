@@ -201,7 +201,7 @@ def _heeded(settings: Settings) -> Diagnosis:
     if stages is None or stages.image is None:
         remedy = "Name it in your policy: hash_match: {image: {severity: {review: 2, block: 6}}}"
         return Diagnosis("hash lists", "warning", "policy does not name hash_match: a hit stops nothing", remedy)
-    if (stages.image.on_not_assessed or policy.defaults.on_not_assessed) is Outcome.ALLOW:
+    if policy.on_silence(stages.image) is Outcome.ALLOW:
         remedy = "Take on_not_assessed away from hash_match in your policy: then a damaged list stops the release."
         return Diagnosis("hash lists", "warning", "policy lets pass what a list could not be asked about", remedy)
     return Diagnosis("hash lists", "ok", "policy heeds them, and stops what they could not be asked about")

@@ -34,7 +34,7 @@ def check(file: Path | None, as_json: bool, home: Path | None) -> int:
         for stage in Stage:
             band = stages.of(stage)
             if band is not None:
-                silent = band.on_not_assessed or policy.defaults.on_not_assessed
+                silent = policy.on_silence(band)
                 told = band.model_dump(exclude_none=True, exclude={"on_not_assessed"}, exclude_defaults=True)
                 console().print(f"    {category} in the {stage}: {told}, not assessed: {silent}")
     return 0

@@ -102,7 +102,7 @@ def _judge(policy: Policy, category: Category, stage: Stage, band: Band, finding
     unseen = [f for f in findings if f.state is FindingState.NOT_ASSESSED]
     if unseen or not findings:
         why = unseen[0].reason if unseen else "no detector of this category is installed"
-        outcome = band.on_not_assessed or policy.defaults.on_not_assessed
+        outcome = policy.on_silence(band)
         reason = f"{category} was not assessed: {why}."
         hits.append(_Hit(outcome, f"{rule}.on_not_assessed", reason, category, unseen=why))
     for finding in findings:

@@ -116,6 +116,10 @@ class Policy(_Strict):
     defaults: Defaults = Defaults()
     categories: dict[Category, Stages] = Field(min_length=1)
 
+    def on_silence(self, band: Band) -> Outcome:
+        """The outcome where a category of this band was not assessed: its own, or the policy's default."""
+        return band.on_not_assessed or self.defaults.on_not_assessed
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the meaning (canonical JSON), so that comments do not change it."""

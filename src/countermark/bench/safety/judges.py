@@ -51,9 +51,8 @@ class Verdict:
 
 def looked_for(policy: Policy) -> frozenset[Category]:
     """The categories that policy has the prompt stage look for: it names them, and does not let silence pass."""
-    silence = policy.defaults.on_not_assessed
     bands = {category: stages.of(Stage.PROMPT) for category, stages in policy.categories.items()}
-    return frozenset(c for c, band in bands.items() if band and (band.on_not_assessed or silence) is not Outcome.ALLOW)
+    return frozenset(c for c, band in bands.items() if band and policy.on_silence(band) is not Outcome.ALLOW)
 
 
 class Judge(Protocol):
