@@ -76,12 +76,22 @@ def _low(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:
 
 
 class Correlation:
-    """The correlation of a folded plane (512×512) with a key's known pattern, over orientations and shifts."""
+    """The correlation of a folded plane with a key's known pattern, over orientations and shifts.
 
-    def __init__(self, folded: NDArray[np.float32], key: bytes, parameters: Parameters) -> None:
+    Args:
+        folded: the plane, folded to one period: 512×512, or 256×256 at half the resolution where the score is all that
+            is asked for (the pattern has nothing above a quarter of a cycle a pixel).
+        key: whose pattern.
+        parameters: the constants.
+        upright: leave out quarter turns and flips.
+    """
+
+    def __init__(
+        self, folded: NDArray[np.float32], key: bytes, parameters: Parameters, *, upright: bool = False
+    ) -> None:
         self._parameters = parameters
         self._low = _low(fft.rfft2(folded))
-        self._templates = _templates(key, parameters)
+        self._templates = _templates(key, parameters)[: 1 if upright else None]
         # One orientation at a time, which stays in the processor's cache.
         planes = map(self._plane, range(len(self._templates)))
         self._upright = next(planes)
