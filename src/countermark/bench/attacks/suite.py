@@ -87,6 +87,9 @@ _EVERYDAY: dict[str, Effect] = {
         geometry.perspective(0.015), geometry.scaled(0.7), tones.gamma(0.8), tones.blurred(0.6), tones.noise(3),
         codecs.jpeg(80),
     ),
+    "turn cut scale JPEG": chain(
+        geometry.rotated_without_corners(12), geometry.scaled(0.75), codecs.jpeg(50)
+    ),
     "photo filter": tones.photo_filter,
     "vignette": tones.vignette(0.6),
     "sticker": overlays.sticker,

@@ -2,7 +2,7 @@
 
 1. *still*: the picture as it is, perhaps shrunk, flipped or turned by quarters.
 2. *moved*: the tones give scale, rotation and aspect.
-3. *swept*: the tones drowned, as in smooth crops under heavy compression; every scale of a crop is tried.
+3. *swept*: the tones drowned, as in smooth crops under heavy compression; very many matrices are tried.
 4. *projected*: the tones are strong but nothing locks; a perspective is estimated.
 
 Scores decide only where to spend time. Presence is decided by the tag alone, and every comparison is counted: see
@@ -23,7 +23,7 @@ from countermark.watermark.lattice.read import Reading, code_llrs, cut, place, r
 from countermark.watermark.lattice.shift import Correlation, Lock
 from countermark.watermark.lattice.spectrum import Spectrum, spectrum_of
 from countermark.watermark.lattice.sweep import sweep
-from countermark.watermark.lattice.synchronise import refine, shortlist
+from countermark.watermark.lattice.synchronise import Candidates, refine
 from countermark.watermark.lattice.tile import keyed_tile
 from countermark.watermark.payload import EPOCH_BITS, MESSAGE_BITS, TAG_BITS, Payload, derive_key, tag_verifies
 
@@ -39,9 +39,12 @@ PLACED_MIN = 3.2
 LOCK_MIN = 4.9
 """Lock from which the best of all orientations and shifts is read: 99 in 100 true ones, one in four of noise."""
 SWEPT_MIN = 5.4
-"""Lock from which a scale of the sweep is looked at closely: reached in one unmarked picture of eight."""
-SWEPT_CLOSELY = (1.0, 0.998, 1.002, 0.996, 1.004)
-"""Factors tried around that scale."""
+"""Lock from which a matrix of the sweep is looked at closely: reached in one unmarked picture of eight."""
+SWEPT_CLOSELY = [
+    np.array([[1 + scale, -turn], [turn, 1 + scale]])
+    for scale, turn in ((0, 0), (-0.002, 0), (0.002, 0), (-0.004, 0), (0.004, 0), (0, -0.003), (0, 0.003))
+]
+"""Changes of scale and rotation tried around it."""
 PILOTS_MIN = 1.5
 """Pilot score from which a reading is decoded."""
 TONES_PERSPECTIVE = 6.8
@@ -149,6 +152,11 @@ class KeySearch:
         self.tones = 0.0
         self.lock = 0.0
 
+    @cached_property
+    def _candidates(self) -> Candidates:
+        """What the tones say of scale, rotation and aspect."""
+        return Candidates(self._examination.spectrum, self._key, self._examination.parameters)
+
     def still(self) -> list[Found]:
         """Try the picture's own scale: shifts, flips and quarter turns."""
         for side in self._examination.sides:
@@ -160,8 +168,7 @@ class KeySearch:
     def moved(self) -> list[Found]:
         """Search scale, rotation and aspect by the tones."""
         examination = self._examination
-        matrices = shortlist(examination.spectrum, self._key, examination.parameters)
-        matrices, scores = refine(examination.spectrum, self._tile, matrices)
+        matrices, scores = refine(examination.spectrum, self._tile, self._candidates.shortlist())
         self._best_matrix = matrices[int(scores.argmax())]
         self.tones = float(scores.max())
         for index in np.argsort(-scores):
@@ -171,13 +178,16 @@ class KeySearch:
         return []
 
     def swept(self) -> list[Found]:
-        """Try every scale that an upright crop may have, by pilots and tones together."""
+        """Try every scale of an upright crop, and many of a rotated one, by pilots and tones together."""
         examination = self._examination
-        scales, scores = sweep(examination.plane(examination.full_side), self._key, examination.parameters)
+        plane = examination.plane(examination.full_side)
+        matrices, scores = sweep(plane, self._candidates, self._key, examination.parameters)
         if scores.max() < SWEPT_MIN:
             return []
-        for scale in scales[scores.argmax()] * np.array(SWEPT_CLOSELY):
-            found = self._try(np.diag([scale, scale, 1.0]), examination.full_side, "swept")
+        best = matrices[scores.argmax()]
+        refined, _ = refine(examination.spectrum, self._tile, best[None])
+        for matrix in (*refined, *(best @ near for near in SWEPT_CLOSELY)):
+            found = self._try(_homogeneous(matrix), examination.full_side, "swept")
             if found:
                 return found
         return []

@@ -103,7 +103,7 @@ def _warp(plane: NDArray[np.float32], local: NDArray[np.float64], size: NDArray[
         padding = (0, extent[1] - plane.shape[0], 0, extent[0] - plane.shape[1])
         return np.asarray(cv2.copyMakeBorder(plane, *padding, cv2.BORDER_CONSTANT, value=0))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    if np.allclose(local[2], [0, 0, 1]):
+    if not local[2, :2].any():
         return np.asarray(cv2.warpAffine(plane, local[:2], extent, flags=flags))
     return np.asarray(cv2.warpPerspective(plane, local, extent, flags=flags))
 

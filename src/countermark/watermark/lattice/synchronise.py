@@ -6,6 +6,7 @@ remains is a handful of hypotheses. The tones are the same under quarter turns a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 _SHORTLIST = (3, 3, 2)
 """Hypotheses kept of each family: scale only; scale and rotation; two scales (aspect)."""
-_CONTENDERS = 300
+_LEAST_CROP = 0.97
+"""Scale from which a rotated matrix is one of a crop, which enlarges, or nearly."""
+_CONTENDERS = 1500
+"""The best of a family, among which distinct ones are sought."""
 _DISTINCT = 0.02
 """Two matrices that differ by no more than this in every entry are one hypothesis."""
 
@@ -33,12 +37,27 @@ _KEPT = 4
 """Hypotheses that survive the first two rounds, the unmoved one among them."""
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """All matrices of the coarse search.
+
+    Attributes:
+        matrices: n × 2 × 2.
+        families: which are of scale only, of scale and rotation, of two scales.
+        turned_crops: which of the second family do not shrink.
+    """
+
+    matrices: NDArray[np.float64]
+    families: tuple[slice, ...]
+    turned_crops: slice
+
+
 @lru_cache(maxsize=1)
-def _grid() -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """All matrices of the coarse search (n × 2 × 2), and where each family begins and ends."""
+def _grid() -> _Grid:
     scale_only = _similarities(np.exp(np.arange(np.log(0.5), np.log(2.4), 0.002)), np.zeros(1))
+    angles = np.deg2rad(np.arange(-45, 45, 0.3))
     scales = np.exp(np.arange(np.log(0.55), np.log(2.35), 0.005))
-    rotated = _similarities(scales, np.deg2rad(np.arange(-45, 45, 0.3)))
+    rotated = _similarities(scales, angles)
     sides = np.exp(np.arange(np.log(0.65), np.log(1.9), 0.006))
     x, y = np.meshgrid(sides, sides, indexing="ij")
     aspect = np.abs(np.log(x / y))
@@ -46,7 +65,9 @@ def _grid() -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     stretched = np.zeros((int(chosen.sum()), 2, 2))
     stretched[:, 0, 0], stretched[:, 1, 1] = x[chosen], y[chosen]
     families = (scale_only, rotated, stretched)
-    return np.concatenate(families), np.cumsum([0, *map(len, families)])
+    ends = np.cumsum([0, *map(len, families)]).tolist()
+    crops = ends[1] + len(angles) * int(np.searchsorted(scales, _LEAST_CROP))
+    return _Grid(np.concatenate(families), tuple(map(slice, ends, ends[1:])), slice(crops, ends[2]))
 
 
 def _similarities(scales: NDArray[np.float64], angles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,37 +79,52 @@ def _similarities(scales: NDArray[np.float64], angles: NDArray[np.float64]) -> N
 @lru_cache(maxsize=16)
 def _grid_indices(key: bytes, parameters: Parameters, size: int) -> NDArray[np.int32]:
     """Flat indices into a spectrum of each tone (rows) under each matrix of the grid (columns)."""
-    column, row = tone_positions(_grid()[0], keyed_tile(key, parameters).tones, parameters.period, size)
+    column, row = tone_positions(_grid().matrices, keyed_tile(key, parameters).tones, parameters.period, size)
     column, row = np.rint(column, out=column).clip(0, size // 2), np.rint(row, out=row).clip(0, size - 1)
     indices = row.astype(np.int32) * (size // 2 + 1) + column.astype(np.int32)
     return np.ascontiguousarray(indices.T)
 
 
-def shortlist(spectrum: Spectrum, key: bytes, parameters: Parameters) -> NDArray[np.float64]:
-    """The most promising matrices of the grid, n × 2 × 2, the unmoved one first."""
-    matrices, bounds = _grid()
-    # A peak between two samples is seen from either: the grid need not hit it exactly.
-    power = cv2.dilate(spectrum.power, np.ones((2, 2), np.uint8)).ravel()
-    scores = np.zeros(len(matrices), np.float32)
-    for indices in _grid_indices(key, parameters, spectrum.size):
-        scores += power.take(indices)
-    chosen: list[NDArray[np.float64]] = []
-    for start, end, count in zip(bounds, bounds[1:], _SHORTLIST, strict=False):
-        chosen += _best_distinct(matrices[start:end], scores[start:end], count, chosen)
-    return np.array([np.eye(2), *chosen])
+class Candidates:
+    """Every matrix of the grid with its tone score on one spectrum, of which the most promising are taken."""
+
+    def __init__(self, spectrum: Spectrum, key: bytes, parameters: Parameters) -> None:
+        self._grid = _grid()
+        # A peak between two samples is seen from either: the grid need not hit it exactly.
+        power = cv2.dilate(spectrum.power, np.ones((2, 2), np.uint8)).ravel()
+        self._scores = np.zeros(len(self._grid.matrices), np.float32)
+        for indices in _grid_indices(key, parameters, spectrum.size):
+            self._scores += power.take(indices)
+
+    def shortlist(self) -> NDArray[np.float64]:
+        """A few of each family, n × 2 × 2, the unmoved one first."""
+        chosen = np.empty((0, 2, 2))
+        for family, count in zip(self._grid.families, _SHORTLIST, strict=True):
+            chosen = np.concatenate([chosen, self._best(family, count, _DISTINCT, chosen)])
+        return np.concatenate([np.eye(2)[None], chosen])
+
+    def turned_crops(self, count: int, distinct: float) -> NDArray[np.float64]:
+        """Up to ``count`` that enlarge and turn, n × 2 × 2, of which no two are within ``distinct`` in every entry."""
+        return self._best(self._grid.turned_crops, count, distinct, np.empty((0, 2, 2)))
+
+    def _best(self, family: slice, count: int, distinct: float, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The best of a family that differ from each other and from those ``known``, best first."""
+        scores = self._scores[family]
+        top = np.argpartition(-scores, min(_CONTENDERS, len(scores) - 1))[:_CONTENDERS]
+        top = top[np.argsort(-scores[top])]
+        left = self._grid.matrices[family][top]
+        for other in known:
+            left = left[_differ(left, other, distinct)]
+        found: list[NDArray[np.float64]] = []
+        while len(left) and len(found) < count:
+            found.append(left[0])
+            left = left[_differ(left, left[0], distinct)]
+        return np.array(found).reshape(-1, 2, 2)
 
 
-def _best_distinct(
-    matrices: NDArray[np.float64], scores: NDArray[np.float32], count: int, others: list[NDArray[np.float64]]
-) -> list[NDArray[np.float64]]:
-    top = np.argpartition(-scores, _CONTENDERS)[:_CONTENDERS]
-    found: list[NDArray[np.float64]] = []
-    for index in top[np.argsort(-scores[top])]:
-        if all(np.abs(matrices[index] - other).max() > _DISTINCT for other in (*others, *found)):
-            found.append(matrices[index])
-        if len(found) == count:
-            break
-    return found
+def _differ(matrices: NDArray[np.float64], other: NDArray[np.float64], distinct: float) -> NDArray[np.bool_]:
+    """Which of the matrices differ from the other by more than ``distinct`` in some entry."""
+    return np.asarray(np.abs(matrices - other).max(axis=(1, 2)) > distinct)
 
 
 def refine(
