@@ -20,9 +20,9 @@ import numpy as np
 
 from countermark.watermark.lattice import canonical, keystream, perspective, polar
 from countermark.watermark.lattice.read import Reading, code_llrs, cut, place, read, translation
-from countermark.watermark.lattice.shift import Correlation, Lock
+from countermark.watermark.lattice.shift import Correlation, Lock, folded_spectrum
 from countermark.watermark.lattice.spectrum import Spectrum, spectrum_of
-from countermark.watermark.lattice.sweep import sweep
+from countermark.watermark.lattice.sweep import Swept, turned_crops, upright_crops
 from countermark.watermark.lattice.synchronise import Candidates, refine
 from countermark.watermark.lattice.tile import keyed_tile
 from countermark.watermark.payload import EPOCH_BITS, MESSAGE_BITS, TAG_BITS, Payload, derive_key, tag_verifies
@@ -92,6 +92,11 @@ class Examination:
     def spectrum(self) -> Spectrum:
         """The spectrum of the full plane."""
         return spectrum_of(self.plane(self.full_side))
+
+    @cached_property
+    def upright_crops(self) -> Swept:
+        """What the sweep of upright crops needs of the full plane; some 25 MB."""
+        return upright_crops(self.plane(self.full_side), self.parameters)
 
 
 @dataclass(frozen=True)
@@ -180,9 +185,11 @@ class KeySearch:
     def swept(self) -> list[Found]:
         """Try every scale of an upright crop, and many of a rotated one, by pilots and tones together."""
         examination = self._examination
-        plane = examination.plane(examination.full_side)
-        matrices, scores = sweep(plane, self._candidates, self._key, examination.parameters)
-        if scores.max() < SWEPT_MIN:
+        parameters, plane = examination.parameters, examination.plane(examination.full_side)
+        sweeps = examination.upright_crops, turned_crops(plane, self._candidates, parameters)
+        matrices = np.concatenate([swept.matrices for swept in sweeps])
+        scores = np.array([score for swept in sweeps for score in swept.scores(self._key, parameters)])
+        if scores.max(initial=0) < SWEPT_MIN:
             return []
         best = matrices[scores.argmax()]
         refined, _ = refine(examination.spectrum, self._tile, best[None])
@@ -207,7 +214,7 @@ class KeySearch:
         cutting = cut(plane, hypothesis, parameters.tile)
         if cutting is None:
             return []
-        correlation = Correlation(cutting.folded(parameters.super_tile), self._key, parameters)
+        correlation = Correlation(folded_spectrum(cutting.folded(parameters.super_tile)), self._key, parameters)
         placed = correlation.placed(PLACEMENTS) if stage == "still" else []
         locks = [lock for lock in placed if lock.score >= PLACED_MIN]
         found = [self._read(hypothesis @ lock.local, lock, side, stage) for lock in locks]

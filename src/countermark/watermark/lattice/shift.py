@@ -75,22 +75,31 @@ def _low(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:
     return np.concatenate([spectrum[-_LIMIT:, : _LIMIT + 1], spectrum[: _LIMIT + 1, : _LIMIT + 1]])
 
 
+def folded_spectrum(folded: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """What a correlation needs of a plane folded to one period, whatever the key.
+
+    Args:
+        folded: 512×512, or 256×256 at half the resolution where the score is all that is asked for (the pattern has
+            nothing above a quarter of a cycle a pixel).
+    """
+    return _low(fft.rfft2(folded))
+
+
 class Correlation:
     """The correlation of a folded plane with a key's known pattern, over orientations and shifts.
 
     Args:
-        folded: the plane, folded to one period: 512×512, or 256×256 at half the resolution where the score is all that
-            is asked for (the pattern has nothing above a quarter of a cycle a pixel).
+        spectrum: the plane's, as of :func:`folded_spectrum`.
         key: whose pattern.
         parameters: the constants.
         upright: leave out quarter turns and flips.
     """
 
     def __init__(
-        self, folded: NDArray[np.float32], key: bytes, parameters: Parameters, *, upright: bool = False
+        self, spectrum: NDArray[np.complex64], key: bytes, parameters: Parameters, *, upright: bool = False
     ) -> None:
         self._parameters = parameters
-        self._low = _low(fft.rfft2(folded))
+        self._low = spectrum
         self._templates = _templates(key, parameters)[: 1 if upright else None]
         # One orientation at a time, which stays in the processor's cache.
         planes = map(self._plane, range(len(self._templates)))
