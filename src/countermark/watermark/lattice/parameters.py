@@ -49,7 +49,7 @@ class Parameters:
     placement_step: int = 64
     code_length: int = 512
     list_size: int = 16
-    masks: tuple[tuple[float, float], ...] = ((0.5, 1.2), (0.65, 0.8), (0.8, 0.6), (1.0, 0.5))
+    masks: tuple[tuple[float, float], ...] = ((0.5, 1.2), (0.65, 0.8), (0.8, 0.6))
     mask_cap: float = 18.0
     similarity_min: float = 0.972
     rebalancing: float = 0.6
