@@ -72,14 +72,16 @@ def main() -> None:
         "--seeds",
         type=int,
         nargs="+",
-        default=[0, 1, 2, 3],
+        default=list(range(8)),
         help="train once with each; the mean of their weights ships",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="how many seeds train at a time")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the training table")
     parser.add_argument("--without", nargs="+", default=(), help="leave sources out of training, to report on them")
     parser.add_argument("--wide", action="store_true", help="train on situations and figures of speech as well")
-    parser.add_argument("--everyday", action="store_true", help="train on ordinary sentences as well")
+    parser.add_argument(
+        "--everyday", action=argparse.BooleanOptionalAction, default=True, help="train on ordinary sentences as well"
+    )
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out

@@ -51,7 +51,7 @@ ORDINARY = [
 ]
 SLANG = [
     "hot wife with her tits out",
-    "a guy rolling a fat joint",
+    "shooting up smack in an alley",
     "lines of coke on a mirror",
     "cutting myself with a razor, it feels good",
     "blowing his brains out with a shotgun",
