@@ -52,8 +52,8 @@ TONES_PERSPECTIVE = 6.8
 SMALL_PLANE_REACH = 2.2
 """Pictures up to this multiple of the small side may be enlarged copies of small ones."""
 
-TRACE_LOCK = 7.0
-"""Lock that is a trace of the mark though no tag verifies."""
+TRACE_LOCK, SWEPT_TRACE_LOCK = 7.0, 8.0
+"""Locks that are a trace of the mark though no tag verifies; the best of a sweep is of many more tries."""
 
 
 class Examination:
@@ -129,17 +129,14 @@ class Outcome:
             and never moved in between shows both.
         comparisons: tags compared, over all keys and hypotheses.
         tones, lock: the strongest scores seen.
+        traced: pilots and tones stood out, though no tag verified.
     """
 
     found: tuple[Found, ...]
     comparisons: int
     tones: float
     lock: float
-
-    @property
-    def traced(self) -> bool:
-        """Pilots and tones stood out, though no tag verified."""
-        return not self.found and self.lock >= TRACE_LOCK
+    traced: bool
 
 
 class KeySearch:
@@ -156,6 +153,7 @@ class KeySearch:
         self.comparisons = 0
         self.tones = 0.0
         self.lock = 0.0
+        self.traced = False
 
     @cached_property
     def _candidates(self) -> Candidates:
@@ -227,6 +225,7 @@ class KeySearch:
     def _read(self, located: NDArray[np.float64], lock: Lock, side: int, stage: str) -> Found | None:
         """Read and decode a located pattern."""
         self.lock = max(self.lock, lock.score)
+        self.traced |= lock.score >= (SWEPT_TRACE_LOCK if stage == "swept" else TRACE_LOCK)
         plane, parameters = self._examination.plane(side), self._examination.parameters
         cutting = cut(plane, located, parameters.tile)
         if cutting is None:
@@ -274,4 +273,5 @@ def detect(examination: Examination, keys: Mapping[int, bytes]) -> Outcome:
         comparisons=sum(search.comparisons for search in searches),
         tones=max(search.tones for search in searches),
         lock=max(search.lock for search in searches),
+        traced=not found and any(search.traced for search in searches),
     )
