@@ -1,4 +1,8 @@
-"""The numbers of the lattice watermark. All belong to version 1 of the payload: changing one makes a new version."""
+"""The numbers of the lattice watermark.
+
+What a detector reads belongs to version 1 of the payload: changing it makes a new version. Masks, similarity and
+rebalancing are the embedder's alone.
+"""
 
 from __future__ import annotations
 
