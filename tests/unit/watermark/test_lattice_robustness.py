@@ -157,4 +157,4 @@ def test_smooth_crops_are_read_though_their_tones_drown(geometry):
     attack = chain(geometry, resized(0.65), encoded("JPEG", 45))
     marks = [Lattice(bytes([number]) * 32) for number in range(12)]
     read = [mark.detect(attack(mark.embed(smooth_picture(), RECORD_ID))).record_id == RECORD_ID for mark in marks]
-    assert sum(read) >= 10  # of 12; by tones alone it is 3 to 6
+    assert sum(read) >= 10  # of 12; by tones alone 3 and 5 of the turned ones

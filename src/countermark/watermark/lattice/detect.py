@@ -39,7 +39,7 @@ PLACED_MIN = 3.2
 LOCK_MIN = 4.9
 """Lock from which the best of all orientations and shifts is read: 99 in 100 true ones, one in four of noise."""
 SWEPT_MIN = 5.4
-"""Lock from which a matrix of the sweep is looked at closely: reached in one unmarked picture of eight."""
+"""Lock from which a matrix of the sweep is looked at closely: reached in about one unmarked picture of ten."""
 SWEPT_CLOSELY = tuple(
     np.array([[1 + scale, -turn], [turn, 1 + scale]])
     for scale, turn in ((0, 0), (-0.002, 0), (0.002, 0), (-0.004, 0), (0.004, 0), (0, -0.003), (0, 0.003))
