@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, FindingState, Stage
+from countermark.safety.allowlist import Allowlist
 from countermark.safety.interface import LANGUAGE_NOT_READ, PROMPT_CATEGORIES, not_assessed
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import NORMALISER_VERSION, normalise
@@ -25,7 +26,7 @@ class PromptEnsemble:
     """Every shipped prompt detector behind one :class:`~countermark.safety.interface.PromptClassifier`.
 
     Args:
-        model: the learned classifier; the shipped one by default.
+        model: the learned classifier; by default the shipped one, with the allowlist of ``terms``.
         terms: the folder of term lists; the shipped ones by default.
         verify: load the model now, and raise if it cannot be used.
 
@@ -36,14 +37,15 @@ class PromptEnsemble:
     """
 
     def __init__(self, model: PromptModel | None = None, *, terms: Path | None = None, verify: bool = False) -> None:
-        self._model = model if model is not None else PromptModel(verify=verify)
+        self._allowlist = Allowlist(terms)
+        self._model = model if model is not None else PromptModel(allowlist=self._allowlist, verify=verify)
         self._terms = TermLists(terms)
         self._minors = MinorsRule(terms)
 
     @cached_property
     def detector(self) -> DetectorRef:
         """The ensemble; its digest covers the digests of its parts."""
-        parts = (self._model.detector, self._terms.detector, self._minors.detector)
+        parts = (self._model.detector, self._allowlist.detector, self._terms.detector, self._minors.detector)
         joined = "\0".join(f"{part.id} {part.version} {part.digest}" for part in parts)
         return DetectorRef(id=_ID, version=NORMALISER_VERSION, digest=hashlib.sha256(joined.encode()).hexdigest())
 

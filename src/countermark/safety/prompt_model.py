@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from countermark.errors import CountermarkError
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Stage
+from countermark.safety.allowlist import Allowlist
 from countermark.safety.calibration import Calibration
 from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed
 from countermark.safety.language import identify
@@ -152,6 +153,7 @@ class PromptModel:
     Args:
         weights: the folder with the model files and their manifest; the package's own by default.
         threads: threads of one inference.
+        allowlist: names that are read as something plain; none by default.
         verify: load and check everything now instead of at the first prompt.
 
     Raises:
@@ -159,8 +161,16 @@ class PromptModel:
         WeightsMismatch: with ``verify``, a model file is not the released one.
     """
 
-    def __init__(self, weights: Path | None = None, *, threads: int = 1, verify: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Path | None = None,
+        *,
+        threads: int = 1,
+        allowlist: Allowlist | None = None,
+        verify: bool = False,
+    ) -> None:
         self._files = WeightFiles(weights or WEIGHTS_DIR)
+        self._allowlist = allowlist
         self._threads = threads
         self._loaded: Loaded[tuple[PromptScorer, Calibration]] = Loaded(self._load)
         if verify:
@@ -191,7 +201,8 @@ class PromptModel:
         normalised = normalise(text, scorer.lexicon)
         if not normalised.text:
             return Reading(normalised, {}, "the prompt holds no readable text")
-        logits = scorer.logits(normalised.text, calibration.ngram_weight)
+        text = self._allowlist.plain(normalised.text) if self._allowlist else normalised.text
+        logits = scorer.logits(text, calibration.ngram_weight)
         named = {head: logits.heads[head] for head in HEAD_CATEGORIES}
         unsafe = calibration.summed(logits.heads["unsafe"], logits.ngram, logits.windows)
         probabilities = calibration.probabilities(unsafe, named)

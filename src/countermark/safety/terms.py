@@ -28,6 +28,7 @@ from countermark.safety.known_words import fold_accents
 
 TERMS_API: Final = "countermark.terms/v1"
 MINORS_FILE: Final = "minors.yaml"
+ALLOWLIST_FILE: Final = "allowlist.yaml"
 _ID: Final = "countermark.terms"
 
 
@@ -62,8 +63,9 @@ class TermLists:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._files = sorted((folder or data_path("policies/terms")).glob("*.yaml"))
-        self._lists = [_compile(path) for path in self._files if path.name != MINORS_FILE]
+        found = sorted((folder or data_path("policies/terms")).glob("*.yaml"))
+        self._files = [path for path in found if path.name not in (MINORS_FILE, ALLOWLIST_FILE)]
+        self._lists = [_compile(path) for path in self._files]
 
     @cached_property
     def detector(self) -> DetectorRef:
