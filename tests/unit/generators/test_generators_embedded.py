@@ -49,6 +49,17 @@ def test_the_same_seed_gives_the_same_pixels(generator: EmbeddedGenerator) -> No
     assert np.array_equal(first, second)
 
 
+def test_it_draws_on_one_thread_and_leaves_torch_as_it_was(generator: EmbeddedGenerator) -> None:
+    before, seen = torch.get_num_threads(), list[int]()
+    torch.set_num_threads(2)
+    try:
+        generator.generate(request(), on_step=lambda done, total: seen.append(torch.get_num_threads()))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
 def test_another_seed_or_prompt_gives_another_image(generator: EmbeddedGenerator) -> None:
     base = generator.generate(request()).images[0]
     assert not np.array_equal(base, generator.generate(request(seed=8)).images[0])
