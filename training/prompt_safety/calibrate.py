@@ -52,6 +52,8 @@ class HeldOut:
     benign: list[Row]
     scary: list[Row]  # harmless, look unsafe
     unsafe: list[Row]
+    names: list[Row]  # harmless, sound unsafe; nothing is calibrated on them
+    words: list[Row]  # harmless, single words; likewise
 
     @classmethod
     def load(cls, out: Path, split: str) -> HeldOut:
@@ -75,7 +77,8 @@ class HeldOut:
             for row in by_source.get(source, [])
             if "unsafe" in row.targets and (row.source != "i2p" or row.tags["nude"])
         ]
-        return cls(benign, by_source.get("overt_benign", []) + by_source["written_safe"], unsafe)
+        scary = by_source.get("overt_benign", []) + by_source["written_safe"]
+        return cls(benign, scary, unsafe, by_source["homonyms"], by_source.get("words", []))
 
 
 def scorer(folder: Path) -> PromptScorer:

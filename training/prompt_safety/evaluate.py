@@ -61,13 +61,15 @@ def evaluate(out: Path, folder: Path) -> None:
     benign = scored([row.text for row in held.benign])
     scary = scored([row.text for row in held.scary])
     unsafe = scored([row.text for row in held.unsafe])
+    names = scored([row.text for row in held.names])
+    words = scored([row.text for row in held.words])
     earlier = HeldOut.load(out, "calibrate")
     calibrated_on = [
         scored([row.text for row in rows]).risk for rows in (earlier.benign, earlier.scary, earlier.unsafe)
     ]
     thresholds = POLICY | {f"suggested_{k}": v for k, v in calibration.thresholds.model_dump().items()}
     report: dict[str, Any] = {
-        "rows": {"benign": len(held.benign), "scary": len(held.scary), "unsafe": len(held.unsafe)},
+        "rows": {kind: len(rows) for kind, rows in vars(held).items()},
         "thresholds": thresholds,
         **_ranking(benign.risk, scary.risk, unsafe.risk),
         "on_the_calibration_split": _ranking(*calibrated_on),
@@ -76,6 +78,8 @@ def evaluate(out: Path, folder: Path) -> None:
                 "benign": benign.share_above(at),
                 "scary": scary.share_above(at),
                 "unsafe": unsafe.share_above(at),
+                "names": names.share_above(at),
+                "words": words.share_above(at),
             }
             for name, at in thresholds.items()
         },
@@ -265,7 +269,7 @@ def write_spread(folders: list[Path], out: Path) -> None:
     """Mean, least and greatest of the main figures over several seeds; prints and writes them."""
     reports = [json.loads((folder / "evaluation.json").read_text(encoding="utf-8")) for folder in folders]
     figures = {name: [report[name] for report in reports] for name in _SPREAD}
-    for kind in ("benign", "scary", "unsafe"):
+    for kind in ("benign", "scary", "unsafe", "names", "words"):
         for threshold in POLICY:
             figures[f"{kind}_at_{threshold}"] = [report["flagged"][threshold][kind] for report in reports]
     spread = {

@@ -1,4 +1,7 @@
-"""Ordinary things told in whole sentences, and unsafe acts told alike; the lines are in ``bank/everyday.yaml``."""
+"""Ordinary things told in whole sentences, and unsafe acts told alike; the lines are in ``bank/everyday.yaml``.
+
+Whole stories in a line, with and without harm, are in ``bank/told.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,13 @@ def lines() -> list[str]:
     return [line for part in (*_WHOLE, "doing", "things") for line in bank[part]]
 
 
+def told() -> list[tuple[str, str | None]]:
+    """The stories, each with its category, or ``None`` where nobody comes to harm."""
+    bank = read("bank/told.yaml")
+    unsafe = [(line, category) for category, lines in bank["unsafe"].items() for line in lines]
+    return [*unsafe, *((line, None) for line in bank["safe"])]
+
+
 def everyday_rows(rng: random.Random, *, each: int, people: int, things: int, unsafe: int) -> list[Row]:
     """Whole lines ``each`` times, sentences about people and things put together, and unsafe acts told alike."""
     bank = read("bank/everyday.yaml")
@@ -31,6 +41,20 @@ def everyday_rows(rng: random.Random, *, each: int, people: int, things: int, un
         targets = unsafe_targets(str(act.category))
         rows.append(Row(_as_told(text, rng), targets, UNSAFE, tags={"category": act.category}))
     return rows
+
+
+def told_rows(rng: random.Random, *, each: int) -> list[Row]:
+    """Stories in a line, with and without harm, ``each`` times: harm by what is seen, done or left of it."""
+    return [
+        Row(
+            _as_told(line, rng),
+            unsafe_targets(category) if category else benign_targets(),
+            "not_told" if category else "told",
+            tags={"category": category},
+        )
+        for line, category in told()
+        for _ in range(each)
+    ]
 
 
 def _as_told(text: str, rng: random.Random) -> str:

@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from training.prompt_safety import concepts, everyday, situations, sources
+from training.prompt_safety import concepts, everyday, homonyms, situations, sources
 from training.prompt_safety.rows import read_jsonl
 
 RESEMBLES = 0.6
@@ -60,6 +60,8 @@ def _bank() -> list[str]:
         *(text for text, _ in situations.prompts()),
         *(text for kind in ("figures", "feelings") for text in concepts.read("bank/figurative.yaml")[kind]),
         *everyday.lines(),
+        *(line for line, _ in everyday.told()),
+        *homonyms.lines(),
     ]
 
 

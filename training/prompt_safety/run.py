@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument(
         "--everyday", action=argparse.BooleanOptionalAction, default=True, help="train on ordinary sentences as well"
     )
+    parser.add_argument("--names", action="store_true", help="train on names that sound unsafe and on stories as well")
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out
@@ -90,8 +91,8 @@ def main() -> None:
     from training.prompt_safety import encoder, evaluate, held_out, install, ngram_fit, tables
 
     def build() -> None:
-        chosen = {"without": arguments.without, "wide": arguments.wide, "everyday_lines": arguments.everyday}
-        tables.build_tables(data, out, arguments.seeds, **chosen)
+        chosen = {"wide": arguments.wide, "everyday_lines": arguments.everyday, "names": arguments.names}
+        tables.build_tables(data, out, arguments.seeds, without=arguments.without, **chosen)
 
     wanted = [out / "test.jsonl", *(out / f"{tables.training_table(seed)}.jsonl" for seed in arguments.seeds)]
     _step(next((table for table in wanted if not table.exists()), wanted[0]), build)

@@ -10,7 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from training.prompt_safety import augment, concepts, encoder, everyday, figurative, frames, situations, sources
+from training.prompt_safety import (
+    augment,
+    concepts,
+    encoder,
+    everyday,
+    figurative,
+    frames,
+    homonyms,
+    short,
+    situations,
+    sources,
+)
 from training.prompt_safety.rows import Row, read_rows, write_rows
 
 from countermark.safety.lexicon import Lexicon, read_counts, write_counts
@@ -107,6 +118,7 @@ def build_tables(
     without: Sequence[str] = (),
     wide: bool = False,
     everyday_lines: bool = False,
+    names: bool = False,
 ) -> None:
     """Writes ``unigrams.tsv``, ``style_bank.txt``, ``calibrate|test.jsonl``, and ``trainN.jsonl`` for each seed.
 
@@ -118,8 +130,10 @@ def build_tables(
             their rows becoming test rows: what the model makes of prompts from elsewhere.
         wide: adds the situations, whole prompts and figures of speech of the bank.
         everyday_lines: adds ordinary things in whole sentences, and unsafe acts told alike.
+        names: adds names that sound unsafe, the same words meant, rare ordinary words, and stories in a line.
     """
-    write_counts(out / "unigrams.tsv", build_lexicon(data, wide=wide))
+    lexicon = build_lexicon(data, wide=wide)
+    write_counts(out / "unigrams.tsv", lexicon)
     styles = augment.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
     (out / "style_bank.txt").write_text("\n".join(styles) + "\n", encoding="utf-8")
 
@@ -133,16 +147,27 @@ def build_tables(
     for seed in seeds:
         draws = random.Random(seed)
         terms = sources.term_rows(data, draws)
-        table = _training_table(seen, terms, draws, styles, wide=wide, everyday_lines=everyday_lines)
+        chosen = {"wide": wide, "everyday_lines": everyday_lines, "names": names}
+        table = _training_table(seen, terms, draws, styles, sorted(lexicon), **chosen)
         write_rows(out / f"{training_table(seed)}.jsonl", table)
+    words = short.held_out(short.ordinary(sorted(lexicon), load(out, training_table(seeds[0]))), rng, 400)
     for split in ("calibrate", "test"):
-        write_rows(out / f"{split}.jsonl", [row for row in rows if row.split == split] + concepts.held_out(split))
+        of_split = [row for row in [*rows, *words] if row.split == split]
+        write_rows(out / f"{split}.jsonl", of_split + concepts.held_out(split) + homonyms.held_out(split))
 
 
 def _training_table(
-    rows: list[Row], terms: list[Row], rng: random.Random, styles: list[str], *, wide: bool, everyday_lines: bool
+    rows: list[Row],
+    terms: list[Row],
+    rng: random.Random,
+    styles: list[str],
+    words: list[str],
+    *,
+    wide: bool,
+    everyday_lines: bool,
+    names: bool,
 ) -> list[Row]:
-    """Prompt sets, the written bank in its frames, and rewordings of both; shuffled."""
+    """Prompt sets, the written bank in its frames, and rewordings of both; shuffled. ``words`` are those of English."""
     made = _cap(rows, rng) + terms
     made += concepts.concept_rows(concepts.unsafe_concepts(), rng, unsafe=4, safe=4)
     made += concepts.concept_rows(concepts.safe_concepts(), rng, unsafe=4, safe=4)
@@ -157,6 +182,10 @@ def _training_table(
         made += situations.prompt_rows(rng, safe=4, unsafe=4)
         made += figurative.fiction_rows(rng, told=4, meant=2)
         made += figurative.other_rows(rng, groups=500, invented=300, each=5)
+    if names:
+        made += everyday.told_rows(rng, each=4)
+        made += homonyms.homonym_rows(rng, each=2, unsafe=3)
+        made += short.short_rows(short.ordinary(words, made), rng, 1800)
     made += augment.differing_in_one_detail(made, rng, unsafe=2200, safe=2200)
     made += augment.rare_names()
     rewordings = [

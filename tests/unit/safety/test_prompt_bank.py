@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 import pytest
-from training.prompt_safety import concepts, everyday, figurative, frames, overlap, situations
+from training.prompt_safety import concepts, everyday, figurative, frames, homonyms, overlap, short, situations
 from training.prompt_safety.augment import adults_only
 from training.prompt_safety.rows import NAMED, Row
 
@@ -20,6 +20,7 @@ def rows() -> list[Row]:
     made = situations.situation_rows(rng, safe=6, unsafe=6) + situations.prompt_rows(rng, safe=3, unsafe=3)
     made += figurative.fiction_rows(rng, told=4, meant=2) + figurative.other_rows(rng, groups=99, invented=99, each=3)
     made += everyday.everyday_rows(rng, each=1, people=99, things=99, unsafe=99)
+    made += homonyms.homonym_rows(rng, each=2, unsafe=2) + everyday.told_rows(rng, each=1)
     return made
 
 
@@ -84,3 +85,28 @@ def test_held_out_prompts_are_not_in_the_bank() -> None:
     held_out = {row.text.lower() for split in ("calibrate", "test") for row in concepts.held_out(split)}
     assert not trained & held_out
     assert not [text for _, text, _ in overlap.leaking() if len(overlap.trigrams(text)) >= overlap.LONG]
+
+
+def test_no_name_is_trained_on_and_reported_on() -> None:
+    words = {split: {max(name.split(), key=len) for name, _ in homonyms.names(split)} for split in ("train", "test")}
+    assert len(homonyms.held_out("test")) > 400
+    assert not words["train"] & words["test"]
+
+
+def test_ordinary_words_are_those_of_no_unsafe_prompt() -> None:
+    rows = [
+        Row("two goalkeepers quarrel", {"unsafe": 0.0}, "a"),
+        Row("a guillotine at work", {"unsafe": 1.0}, "b"),
+        Row("a plot", {"violence": 1.0}, "c"),
+    ]
+    words = ["goalkeepers", "guillotine", "plot", "bombshell", "cat", "vineyard"]
+    assert short.ordinary(words, rows) == ["goalkeepers", "vineyard"]
+
+
+def test_no_word_is_trained_on_alone_and_reported_on() -> None:
+    words = [f"word{chr(97 + i)}{chr(97 + j)}" for i in range(26) for j in range(26)]
+    trained = {word for row in short.short_rows(words, random.Random(1), 2000) for word in words if word in row.text}
+    reported = {word for row in short.held_out(words, random.Random(1), 60) for word in words if word in row.text}
+    assert len(reported) == 60
+    assert len(trained) > 300
+    assert not trained & reported
