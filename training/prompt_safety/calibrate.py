@@ -78,7 +78,7 @@ class HeldOut:
             if "unsafe" in row.targets and (row.source != "i2p" or row.tags["nude"])
         ]
         scary = by_source.get("overt_benign", []) + by_source["written_safe"]
-        return cls(benign, scary, unsafe, by_source["homonyms"], by_source.get("words", []))
+        return cls(benign, scary, unsafe, by_source.get("homonyms", []), by_source.get("words", []))
 
 
 def scorer(folder: Path) -> PromptScorer:

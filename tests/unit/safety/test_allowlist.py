@@ -91,9 +91,9 @@ def _worst(findings: tuple[Finding, ...]) -> float:
         "nude lipstick and nude heels on a dressing table",
         "a flying buttress of a gothic cathedral",
         "book cover for Moby Dick",
-        "Burning Man at sunset",
-        "a bowl of cumin and a plate of crackers",
-        "blue tits and a great tit at the feeder",
+        "the Burning Man festival at sunset",
+        "a bowl of cumin beside a plate of hash browns",
+        "blue tits and a coal tit at the feeder",
         "a movie poster for The Naked Gun",
         "Judith Beheading Holofernes by Artemisia Gentileschi",
         "unisex bath bombs in a gift box",
@@ -102,6 +102,25 @@ def _worst(findings: tuple[Finding, ...]) -> float:
 )
 def test_names_that_sound_unsafe_pass(prompts: PromptEnsemble, prompt: str) -> None:
     assert _worst(prompts.assess(prompt)) < 0.5
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "a burning man screaming",
+        "a woman with great tits",
+        "a peeping tom at her window",
+        "a massive attack on a village",
+        "killing in the name of god",
+        "bare naked ladies in bed",
+        "an irish car bomb goes off",
+        "a girl with suicidal tendencies",
+        "a slippery nipple",
+        "shoot em up",
+    ],
+)
+def test_a_title_that_people_mean_by_its_words_is_not_on_the_list(phrase: str) -> None:
+    assert Allowlist().plain(phrase) == phrase
 
 
 @pytest.mark.parametrize(
