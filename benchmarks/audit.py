@@ -35,9 +35,11 @@ from countermark.audit.commit import AppendEntry
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
 from countermark.audit.stores.sqlite_schema import SCHEMA, connect_writer
 from countermark.model import Event, ModelRef, OutputRecord, PolicyRef
+from countermark.pipeline.records import new_id
 
 Made = tuple[str, bytes, IndexRow]
 ROUNDS = 5
+YEAR = 1_735_689_600  # the first second of 2025
 BATCH = 1000
 SIGNER = NoteSigner("bench.countermark.example/log", Ed25519PrivateKey.generate())
 PROMPT = "a lighthouse at dusk, oil on canvas, warm light " * 4
@@ -58,13 +60,13 @@ def make_event() -> Event:
     ]  # fmt: skip
     return Event.model_validate(
         {
-            "event_id": secrets.token_hex(16),
+            "event_id": new_id(),
             "type": "generation.released",
             "time": "2026-11-22T10:00:00.000Z",
             "source": "bench",
             "nonce": secrets.token_hex(16),
             "tenant": "default",
-            "attempt": secrets.token_hex(16),
+            "attempt": new_id(),
             "actor": {"pseudonym": secrets.token_hex(16), "key_id": "1"},
             "model": ModelRef(id="example/tiny", digest="0" * 64),
             "policy": PolicyRef(id="default", version="1", digest="0" * 64),
@@ -87,16 +89,19 @@ def make_event() -> Event:
 
 
 def documents(count: int) -> Iterator[dict[str, Any]]:
-    """Events of a year as plain data: 40 tenants, 5,000 users, 5 models, 3 policies; 12 % refused, with reasons."""
+    """Events of 2025 as plain data: 40 tenants, 5,000 users, 5 models, 3 policies; 12 % refused, with reasons.
+
+    Ids begin with the time, as those of the pipeline do: their index grows at its end.
+    """
     dice = random.Random(1)
     template = event_document(make_event())
     output = template["output"]
     for number in range(count):
         day, second = divmod(number * 31_536_000 // count, 86_400)
-        date = time.strftime("%Y-%m-%d", time.gmtime(1_767_225_600 + day * 86_400))
+        date = time.strftime("%Y-%m-%d", time.gmtime(YEAR + day * 86_400))
         document = {
             **template,
-            "event_id": f"{dice.getrandbits(128):032x}",
+            "event_id": f"{(YEAR + day * 86_400 + second) * 1000:012x}7{dice.getrandbits(76):019x}",
             "nonce": f"{dice.getrandbits(128):032x}",
             "attempt": f"{number:032x}",
             "time": f"{date}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z",
@@ -397,8 +402,8 @@ QUERIES: dict[str, dict[str, Any]] = {
     "refusals of a tenant for a category": {"tenant": "tenant-3", "type": "generation.refused", "category": "hate"},
     "model, policy and decision": {"model": "example/model-2", "policy": "default@1", "decision": "block"},
     "a picture's digest": {"output_sha256": "0" * 64},
-    "an old week": {"since": "2026-02-01", "until": "2026-02-08"},
-    "an old week of a user": {"actor": f"{7:032x}", "since": "2026-02-01", "until": "2026-02-08"},
+    "an old week": {"since": "2025-02-01", "until": "2025-02-08"},
+    "an old week of a user": {"actor": f"{7:032x}", "since": "2025-02-01", "until": "2025-02-08"},
     "common words in the reasons": {"text": "graphic violence"},
     "a rare word in the reasons": {"text": "case 1000"},
     "two common things that never meet": {"type": "generation.released", "decision": "block"},

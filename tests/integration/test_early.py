@@ -14,9 +14,9 @@ from countermark import Countermark
 from countermark.errors import SettingsInvalid
 from countermark.model import Category, DetectorRef, EventType, Finding, GenerationRequest, Outcome, Stage
 from countermark.policy import Policy
-from countermark.policy.load import parse_policy
 from countermark.safety.interface import IMAGE_CATEGORIES, assessed, not_assessed
 from countermark.settings import GeneratorSettings, Settings, load_settings
+from countermark.yaml_file import parse_yaml
 
 pytest.importorskip("torch", reason="the embedded generator needs the extra 'diffusers'")
 from countermark.generators.embedded.pipeline import steps_of
@@ -55,7 +55,7 @@ categories:
   violence: {{image: {band}}}
 {more}
 """
-    return parse_policy(text.encode(), "no-reds.yaml")
+    return parse_yaml(text.encode(), "no-reds.yaml", Policy)
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from countermark.imaging import Raster, encode
 from countermark.model import Category, EventType, GenerationRequest
 from countermark.observe import configure
 from countermark.policy import Policy
-from countermark.policy.load import parse_policy
 from countermark.safety import ImageEnsemble
 from countermark.settings import Settings
+from countermark.yaml_file import parse_yaml
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ metadata: {id: lists, version: "1"}
 categories:
   hash_match: {image: {severity: {review: 2, block: 6}}}
 """
-    return parse_policy(text, "lists.yaml")
+    return parse_yaml(text, "lists.yaml", Policy)
 
 
 def test_lists_are_imported_shown_asked_and_removed(

@@ -27,8 +27,9 @@ from countermark.model import Category, DetectorRef, Event, EventType, Finding, 
 from countermark.objects import ObjectStore
 from countermark.pipeline import Result
 from countermark.pipeline.review import show
-from countermark.policy.load import parse_policy
+from countermark.policy import Policy
 from countermark.safety.interface import IMAGE_CATEGORIES, assessed, not_assessed
+from countermark.yaml_file import parse_yaml
 
 POLICY = b"""
 apiVersion: countermark.policy/v1
@@ -64,7 +65,7 @@ def picture() -> NDArray[np.uint8]:
 @pytest.fixture
 def holding(build: Make) -> Countermark:
     """A layer that holds every picture."""
-    return build(image_safety=HoldsAll(), policy=parse_policy(POLICY, "holding.yaml"))
+    return build(image_safety=HoldsAll(), policy=parse_yaml(POLICY, "holding.yaml", Policy))
 
 
 def generate(cm: Countermark, *pictures: NDArray[np.uint8], prompt: str = CLEAN_PROMPT) -> list[Result]:

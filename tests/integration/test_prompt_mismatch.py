@@ -16,11 +16,11 @@ from countermark.cli.main import run
 from countermark.compose import check
 from countermark.model import Category, DetectorRef, Finding, FindingState, GenerationRequest, Outcome, Stage
 from countermark.policy import Policy, load_policy
-from countermark.policy.load import parse_policy
 from countermark.safety import PromptEnsemble
 from countermark.safety.interface import IMAGE_CATEGORIES, assessed, not_assessed
 from countermark.safety.known import Known
 from countermark.settings import Settings, load_settings
+from countermark.yaml_file import parse_yaml
 
 NAMED = b"""
 apiVersion: countermark.policy/v1
@@ -32,7 +32,7 @@ categories:
 
 
 def matching() -> Policy:
-    return parse_policy(NAMED, "matching.yaml")
+    return parse_yaml(NAMED, "matching.yaml", Policy)
 
 
 class Blind:

@@ -20,8 +20,8 @@ from countermark.imaging import Raster, decode
 from countermark.model import Category, DetectorRef, EventType, Finding, GenerationRequest, Outcome, Region, Stage
 from countermark.pipeline.redact import obscure
 from countermark.policy import Policy, load_policy
-from countermark.policy.load import parse_policy
 from countermark.safety.interface import IMAGE_CATEGORIES, assessed, not_assessed
+from countermark.yaml_file import parse_yaml
 
 GREEN, MAGENTA = (20, 230, 30), (230, 20, 220)
 
@@ -69,7 +69,7 @@ metadata: {{id: redacting, version: "1"}}
 categories:
   sexual: {{image: {image}}}
 """
-    return parse_policy(text.encode(), "redacting.yaml")
+    return parse_yaml(text.encode(), "redacting.yaml", Policy)
 
 
 def with_patches(*boxes: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -233,7 +233,7 @@ categories:
   sexual: {prompt: {redact: 0.5}}
 """
     with pytest.raises(PolicyInvalid, match="a prompt cannot be redacted"):
-        parse_policy(text, "redacting.yaml")
+        parse_yaml(text, "redacting.yaml", Policy)
 
 
 def test_policies_that_do_not_redact_keep_the_digests_they_had() -> None:

@@ -13,17 +13,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from countermark.errors import PolicyInvalid
 from countermark.model import DetectorRef
 from countermark.model.base import Frozen
 from countermark.resources import data_path
 from countermark.safety.known_words import fold_accents
-from countermark.safety.terms import ALLOWLIST_FILE, digest_of, read_yaml
+from countermark.safety.terms import ALLOWLIST_FILE, digest_of
+from countermark.yaml_file import read_yaml_file
 
 _ID: Final = "countermark.allowlist"
-MAX_FILE_BYTES: Final = 8_000_000
 _WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _WITHIN_A_NAME: Final = re.compile(r"[\s\-,:]+")
 _ARTICLES: Final = frozenset({"a", "an", "the"})
@@ -59,7 +59,7 @@ class Allowlist:
     def __init__(self, folder: Path | None = None) -> None:
         path = (folder or data_path("policies/terms")) / ALLOWLIST_FILE
         self._files = [path] if path.exists() else []
-        spec = _read(path) if self._files else None
+        spec = read_yaml_file(path, AllowlistFile) if self._files else None
         self._version = spec.version if spec else "0"
         self._reads_as = _named(spec, path) if spec else {}
         self._longest: dict[str, int] = {}
@@ -123,14 +123,3 @@ def _named(spec: AllowlistFile, path: Path) -> dict[Words, str]:
                 raise PolicyInvalid(f"{path}: groups: {group.reads_as}: {written!r} {problem}.")
             named[name] = group.reads_as
     return named
-
-
-def _read(path: Path) -> AllowlistFile:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise PolicyInvalid(f"{path}: the file is larger than {MAX_FILE_BYTES:,} bytes.")
-    try:
-        return AllowlistFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error

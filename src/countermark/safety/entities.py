@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from countermark.errors import PolicyInvalid, SettingsInvalid
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Severity, Stage
@@ -25,12 +25,12 @@ from countermark.safety.interface import PROMPT_CATEGORIES, assessed, not_assess
 from countermark.safety.known_words import fold_accents
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import normalise
-from countermark.safety.terms import compile_pattern, digest_of, read_yaml
+from countermark.safety.terms import compile_pattern, digest_of
+from countermark.yaml_file import read_yaml_file
 
 DETECTOR_ID: Final = "countermark.entities"
 ENTITIES_FOLDER: Final = "entities"
 MINOR_AGE: Final = "minor_age"
-MAX_FILE_BYTES: Final = 8_000_000
 _WORD_OR_BREAK: Final = re.compile(r"[^\W_]+|[,;:!?()]")
 _SHORTEST_RUN: Final = 7  # of a name written without spaces; shorter ones are in other words
 
@@ -196,14 +196,7 @@ class EntityPrompts:
 
 
 def _read(path: Path) -> EntityList:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise PolicyInvalid(f"{path}: the file is larger than {MAX_FILE_BYTES:,} bytes.")
-    try:
-        spec = EntityList.model_validate(read_yaml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error
+    spec = read_yaml_file(path, EntityList)
     if spec.category not in PROMPT_CATEGORIES:
         raise PolicyInvalid(f"{path}: category: {spec.category} is not one of the prompt stage.")
     return spec

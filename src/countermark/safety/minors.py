@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from countermark.errors import PolicyInvalid
 from countermark.model import Category, DetectorRef, Finding, Stage
@@ -23,7 +23,8 @@ from countermark.model.base import Frozen
 from countermark.resources import data_path
 from countermark.safety.interface import assessed
 from countermark.safety.known_words import fold_accents
-from countermark.safety.terms import MINORS_FILE, compile_pattern, digest_of, read_yaml, term_pattern
+from countermark.safety.terms import MINORS_FILE, compile_pattern, digest_of, term_pattern
+from countermark.yaml_file import read_yaml_file
 
 MINORS_FOLDER: Final = "minors"
 SEXUAL_SCORE: Final = 0.5
@@ -93,7 +94,7 @@ class MinorsRule:
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or data_path("policies/terms")
         self._files = [folder / MINORS_FILE, *sorted((folder / MINORS_FOLDER).glob("*.yaml"))]
-        specs = [_read(path) for path in self._files]
+        specs = [read_yaml_file(path, MinorsSpec) for path in self._files]
         self._version = max(spec.version for spec in specs)
         self.languages = frozenset(spec.language for spec in specs)
         """The languages that have lists, as ISO 639-1 codes."""
@@ -177,15 +178,6 @@ class MinorsRule:
             and ((by_score and pair.language in ("", language)) or pair.sexual.search(text) is not None)
             for pair in self._pairs
         )
-
-
-def _read(path: Path) -> MinorsSpec:
-    try:
-        return MinorsSpec.model_validate(read_yaml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error
 
 
 def _ages(spec: MinorsSpec, path: Path) -> str:

@@ -13,11 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from pydantic import Field
 
 from countermark.errors import PolicyInvalid
 from countermark.model import Category, DetectorRef, Finding, Severity, Stage
@@ -25,6 +23,7 @@ from countermark.model.base import Frozen
 from countermark.resources import data_path
 from countermark.safety.interface import assessed
 from countermark.safety.known_words import fold_accents
+from countermark.yaml_file import read_yaml_file
 
 TERMS_API: Final = "countermark.terms/v1"
 MINORS_FILE: Final = "minors.yaml"
@@ -107,12 +106,7 @@ def _hits(compiled: _Compiled, text: str) -> bool:
 
 
 def _compile(path: Path) -> _Compiled:
-    try:
-        spec = TermList.model_validate(read_yaml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PolicyInvalid(f"{path}: {where}: {first['msg']}.") from error
+    spec = read_yaml_file(path, TermList)
     parts = [_with_and_without_accents(spec.terms), *spec.patterns]
     for pattern in spec.patterns:
         compile_pattern(pattern, path)
@@ -146,22 +140,6 @@ def term_pattern(terms: Iterable[str | int]) -> str:
 def _word(word: str) -> str:
     stem = word.removesuffix("*")
     return re.escape(stem) + r"\w*" if stem and stem != word else re.escape(word)
-
-
-def read_yaml(path: Path) -> Any:
-    """The parsed file.
-
-    Raises:
-        PolicyInvalid: it cannot be read or parsed; the message has file, line and column.
-    """
-    try:
-        return YAML(typ="safe").load(path)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise PolicyInvalid(f"{where}: {error.problem}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyInvalid(f"{path} cannot be read: {error}.") from error
 
 
 def digest_of(files: Iterable[Path]) -> str:

@@ -6,16 +6,16 @@ import pytest
 
 from countermark.errors import NotFound, PolicyInvalid
 from countermark.model import Category, DetectorRef, Finding, FindingState, Outcome, Severity, Stage
-from countermark.policy import decide, decide_failure, load_policy
-from countermark.policy.load import parse_policy
+from countermark.policy import Policy, decide, decide_failure, load_policy
 from countermark.safety import TermLists
+from countermark.yaml_file import parse_yaml
 
 HEADER = "apiVersion: countermark.policy/v1\nkind: Policy\nmetadata: {id: test, version: '1'}\n"
 DETECTOR = DetectorRef(id="test", version="1")
 
 
-def policy(text: str):  # type: ignore[no-untyped-def]
-    return parse_policy((HEADER + text).encode(), "test.yaml")
+def policy(text: str) -> Policy:
+    return parse_yaml((HEADER + text).encode(), "test.yaml", Policy)
 
 
 def seen(category: Category, score: float, severity: Severity = 0, stage: Stage = Stage.PROMPT) -> Finding:
@@ -121,7 +121,7 @@ def test_aliases_and_other_documents_are_refused() -> None:
         policy("x: &a [1]\ny: *a\n" + VIOLENCE)
     for raw in (b"", b"[]", b"\xff\xfe", b"just text"):
         with pytest.raises(PolicyInvalid):
-            parse_policy(raw, "test.yaml")
+            parse_yaml(raw, "test.yaml", Policy)
 
 
 def test_a_missing_or_enormous_file_is_a_typed_error(tmp_path: Path) -> None:

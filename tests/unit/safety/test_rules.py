@@ -119,9 +119,15 @@ def test_a_list_without_a_model_finds_but_never_clears(prompts: PromptEnsemble) 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("category: [", "terms.yaml:"),
+        ("category: [", r"terms\.yaml:1:12: "),
         ("category: sexual\nversion: '1'\nscore: 0.9\nseverity: 6\n", "apiVersion"),
-        ("apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 7\nseverity: 6\n", "score"),
+        (
+            "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 7\nseverity: 6\nkind: x\n",
+            r"terms\.yaml:4:1: score: [^\n]+\n[^\n]+terms\.yaml:6:1: kind: ",
+        ),
+        ("terms: &all [a]\nexcept: *all\n", "terms.yaml:2:9: not valid YAML: aliases are not allowed"),
+        ("- sexual\n", "a mapping with apiVersion, category, version, score, severity"),
+        ("#" * 8_000_001, "larger than 8,000,000 bytes"),
         (
             "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 0.9\nseverity: 6\n"
             "patterns: ['(']\n",
