@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 FEATURES: Final = 1 << 14
 NGRAMS: Final = (1, 2, 3, 4)
 LONGEST_TEXT: Final = 2000
+_REMEMBERED_WORDS: Final = 1 << 14  # words come back, and hashing their pieces is most of the work
+_REMEMBERED_CHARS: Final = 32
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 def features(text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Columns and values of a lower-case text, of unit length; none for a text without letters."""
-    hashed = [zlib.crc32(feature.encode()) % FEATURES for feature in _pieces(text[:LONGEST_TEXT])]
+    hashed = list(_columns(text[:LONGEST_TEXT]))
     if not hashed:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
     columns, counts = np.unique(np.array(hashed, np.int64), return_counts=True)
@@ -32,14 +35,24 @@ def features(text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return columns, values / np.linalg.norm(values)
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _columns(text: str) -> Iterator[int]:
     words = _WORD.findall(text)
     for word in words:
-        yield f"={word}"
-        padded = f" {word} "
-        for size in NGRAMS:
-            yield from (padded[i : i + size] for i in range(len(padded) - size + 1))
-    yield from (f"{one}+{two}" for one, two in pairwise(words))
+        yield from _remembered(word) if len(word) <= _REMEMBERED_CHARS else _columns_of(word)
+    yield from (_column(f"{one}+{two}") for one, two in pairwise(words))
+
+
+def _column(piece: str) -> int:
+    return zlib.crc32(piece.encode()) % FEATURES
+
+
+def _columns_of(word: str) -> tuple[int, ...]:
+    padded = f" {word} "
+    pieces = (padded[i : i + size] for size in NGRAMS for i in range(len(padded) - size + 1))
+    return (_column(f"={word}"), *map(_column, pieces))
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED_WORDS)(_columns_of)
 
 
 class LanguageModel:

@@ -46,6 +46,7 @@ _ENGLISH_AGES: Final = (
     r"\b(?:[1-9]|1[01])(?:st|nd|rd|th)[\s\-]*grade(?:r|rs)?\b",
     r"\b(?:[1-9]|1[0-7])(?:st|nd|rd|th)[\s\-]*birthday\b(?!\sof\b)",
 )
+_NUMBER: Final = "{number}"
 _DIGITS: Final = r"0?[1-9]|1[0-7]"
 
 
@@ -181,14 +182,19 @@ class MinorsRule:
 
 
 def _ages(spec: MinorsSpec, path: Path) -> str:
-    words = sorted({re.escape(form) for word in spec.numbers for form in (word, fold_accents(word))}, key=len)
-    number = rf"(?<![\w.,/])(?:{_DIGITS}|{'|'.join(reversed(words))})"
+    words = sorted({form for word in spec.numbers for form in (word, fold_accents(word))}, key=len, reverse=True)
+    number = rf"(?<![\w.,/])(?:{_DIGITS}|{'|'.join(map(re.escape, words))})"
     try:
-        patterns = [pattern.format(number=number) for pattern in spec.ages]
+        for pattern in spec.ages:
+            compile_pattern(pattern.format(number=number), path)
     except (KeyError, IndexError, ValueError) as error:
         raise PolicyInvalid(f"{path}: ages: only {{number}} may stand in braces; write other braces twice.") from error
-    both = [form for pattern in patterns for form in dict.fromkeys((pattern, fold_accents(pattern)))]
-    return "|".join(compile_pattern(pattern, path).pattern for pattern in both)
+    forms = dict.fromkeys(form for pattern in spec.ages for form in (pattern, fold_accents(pattern)))
+    after = [form.removeprefix(_NUMBER) for form in forms if form.startswith(_NUMBER)]
+    # What follows a number is looked for where one is: most texts have none, and the number is looked for once.
+    whole = [f"{_NUMBER}(?:{'|'.join(f'(?:{rest})' for rest in after)})"] if after else []
+    whole += [form for form in forms if not form.startswith(_NUMBER)]
+    return "|".join(f"(?:{pattern.format(number=number)})" for pattern in whole)
 
 
 def _terms(terms: tuple[str, ...], *, but: tuple[str, ...] = ()) -> str:

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -21,26 +22,39 @@ from numpy.typing import NDArray
 BLOCK: Final = 2**16
 FEATURES: Final = 2 * BLOCK
 _WORD: Final = re.compile(r"\w\w+")
+_REMEMBERED_WORDS: Final = 1 << 14  # words come back, and hashing their pieces is most of the work
+_REMEMBERED_CHARS: Final = 32
 
 
 def features(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Indices (below ``FEATURES``) and values of the n-grams of a normalised text; both empty for an empty one."""
     columns: list[int] = []
     values: list[float] = []
-    for offset, grams in ((0, _character_grams(text)), (BLOCK, _word_grams(text))):
-        counts = Counter(zlib.crc32(gram.encode("utf-8", "replace")) % BLOCK for gram in grams)
+    for offset, found in ((0, _character_columns(text)), (BLOCK, map(_column, _word_grams(text)))):
+        counts = Counter(found)
         norm = sum(count * count for count in counts.values()) ** 0.5
         columns += [offset + column for column in counts]
         values += [count / norm for count in counts.values()]
     return np.array(columns, dtype=np.int64), np.array(values, dtype=np.float64)
 
 
-def _character_grams(text: str) -> Iterator[str]:
+def _column(gram: str) -> int:
+    return zlib.crc32(gram.encode("utf-8", "replace")) % BLOCK
+
+
+def _character_columns(text: str) -> Iterator[int]:
     for word in text.split():
-        padded = f" {word} "
-        for size in (3, 4, 5):
-            for start in range(max(1, len(padded) - size + 1)):
-                yield padded[start : start + size]
+        yield from _remembered(word) if len(word) <= _REMEMBERED_CHARS else _columns_of(word)
+
+
+def _columns_of(word: str) -> tuple[int, ...]:
+    padded = f" {word} "
+    return tuple(
+        _column(padded[start : start + size]) for size in (3, 4, 5) for start in range(max(1, len(padded) - size + 1))
+    )
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED_WORDS)(_columns_of)
 
 
 def _word_grams(text: str) -> Iterator[str]:
