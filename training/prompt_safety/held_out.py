@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from training.prompt_safety.calibrate import HeldOut
@@ -10,11 +11,16 @@ from training.prompt_safety.rows import Row
 
 from countermark.safety.prompt_heads import HEAD_CATEGORIES
 
+OFFENSIVE_WORDS = "ldnoobw_terms.jsonl"
 
-def write(out: Path, folder: Path) -> None:
+
+def write(data: Path, out: Path, folder: Path) -> None:
     """One file for each source, ``SOURCE_held_out.jsonl``: prompts that neither fine-tuning nor calibration saw.
 
+    The list of offensive words goes with them, for the peer that looks for nothing else.
+
     Args:
+        data: where the prompt sets are.
         out: where the tables are.
         folder: where the files go.
     """
@@ -28,6 +34,7 @@ def write(out: Path, folder: Path) -> None:
             files.setdefault(row.source, []).append(json.dumps(line, ensure_ascii=False))
     for source, lines in files.items():
         (folder / f"{source}_held_out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.copyfile(data / OFFENSIVE_WORDS, folder / OFFENSIVE_WORDS)
 
 
 def _labels(row: Row, unsafe: int) -> dict[str, int]:

@@ -82,7 +82,12 @@ def main() -> None:
     parser.add_argument(
         "--everyday", action=argparse.BooleanOptionalAction, default=True, help="train on ordinary sentences as well"
     )
-    parser.add_argument("--names", action="store_true", help="train on names that sound unsafe and on stories as well")
+    parser.add_argument(
+        "--names",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="train on names that sound unsafe and on stories as well",
+    )
     parser.add_argument("--install", action="store_true", help="copy the results into the package")
     arguments = parser.parse_args()
     data, out = arguments.data, arguments.out
@@ -96,7 +101,7 @@ def main() -> None:
 
     wanted = [out / "test.jsonl", *(out / f"{tables.training_table(seed)}.jsonl" for seed in arguments.seeds)]
     _step(next((table for table in wanted if not table.exists()), wanted[0]), build)
-    _step(out / "held_out", lambda: held_out.write(out, out / "held_out"))
+    _step(out / "held_out", lambda: held_out.write(data, out, out / "held_out"))
 
     def fit_ngrams() -> None:
         rows = tables.load(out, tables.training_table(arguments.seeds[0]))
