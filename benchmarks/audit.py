@@ -35,7 +35,6 @@ from countermark.audit.commit import AppendEntry
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
 from countermark.audit.stores.sqlite_schema import SCHEMA, connect_writer
 from countermark.model import Event, ModelRef, OutputRecord, PolicyRef
-from countermark.pipeline.records import new_id
 
 Made = tuple[str, bytes, IndexRow]
 ROUNDS = 5
@@ -50,6 +49,19 @@ REASONS = {
 }
 
 
+def id_of(milliseconds: int, chance: int) -> str:
+    """An id that begins with its time, as the pipeline's do (RFC 9562, UUID version 7): the index grows at its end.
+
+    Made here, for processes that verify import this file, and would import the pipeline with it.
+    """
+    return f"{milliseconds:012x}7{chance:019x}"
+
+
+def fresh_id() -> str:
+    """An id of now."""
+    return id_of(time.time_ns() // 1_000_000, secrets.randbits(76))
+
+
 def make_event() -> Event:
     """An event of the usual size, about 2 kB with its checks."""
     checks = [
@@ -60,13 +72,13 @@ def make_event() -> Event:
     ]  # fmt: skip
     return Event.model_validate(
         {
-            "event_id": new_id(),
+            "event_id": fresh_id(),
             "type": "generation.released",
             "time": "2026-11-22T10:00:00.000Z",
             "source": "bench",
             "nonce": secrets.token_hex(16),
             "tenant": "default",
-            "attempt": new_id(),
+            "attempt": fresh_id(),
             "actor": {"pseudonym": secrets.token_hex(16), "key_id": "1"},
             "model": ModelRef(id="example/tiny", digest="0" * 64),
             "policy": PolicyRef(id="default", version="1", digest="0" * 64),
@@ -89,10 +101,7 @@ def make_event() -> Event:
 
 
 def documents(count: int) -> Iterator[dict[str, Any]]:
-    """Events of 2025 as plain data: 40 tenants, 5,000 users, 5 models, 3 policies; 12 % refused, with reasons.
-
-    Ids begin with the time, as those of the pipeline do: their index grows at its end.
-    """
+    """Events of 2025 as plain data: 40 tenants, 5,000 users, 5 models, 3 policies; 12 % refused, with reasons."""
     dice = random.Random(1)
     template = event_document(make_event())
     output = template["output"]
@@ -101,7 +110,7 @@ def documents(count: int) -> Iterator[dict[str, Any]]:
         date = time.strftime("%Y-%m-%d", time.gmtime(YEAR + day * 86_400))
         document = {
             **template,
-            "event_id": f"{(YEAR + day * 86_400 + second) * 1000:012x}7{dice.getrandbits(76):019x}",
+            "event_id": id_of((YEAR + day * 86_400 + second) * 1000, dice.getrandbits(76)),
             "nonce": f"{dice.getrandbits(128):032x}",
             "attempt": f"{number:032x}",
             "time": f"{date}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.postgres_server import Server, running
 
+from benchmarks.audit import fresh_id
 from countermark.audit import AuditLog, NoteSigner
 from countermark.audit.canonical import canonical_bytes, event_document
 from countermark.audit.commit import append_entry
@@ -40,7 +40,7 @@ PADDING = "x" * 1200
 
 def event() -> Event:
     """An event of about 1.6 kB, as long as a released image's."""
-    name = secrets.token_hex(16)
+    name = fresh_id()
     fields = {
         "event_id": name,
         "type": "generation.released",
