@@ -67,10 +67,13 @@ class SettingsInvalid(UsageError):
 
 
 class PolicyInvalid(UsageError):
-    """A policy file cannot be used; the message carries file:line:column."""
+    """A policy, or a list that goes with it, cannot be used; the message carries file:line:column."""
 
     code = "policy_invalid"
-    default_remedy = "Mend the file at the position named and check it with: countermark policy check FILE."
+    default_remedy = (
+        "Mend the file at the position named and check a policy with: countermark policy check FILE,"
+        " term lists and names with: countermark doctor."
+    )
 
 
 class AssetInvalid(UsageError):
