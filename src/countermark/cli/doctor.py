@@ -55,7 +55,8 @@ def command(as_json: bool, home: Path | None) -> int:
         return EXIT_INTERNAL if failed else 0
     marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
     for d in found:
-        console().print(f"{marks[d.state]} [bold]{d.name}[/]: {escape(d.detail)}")
+        detail = d.detail.replace("\n", "\n    ")  # a file with several faults has a line for each
+        console().print(f"{marks[d.state]} [bold]{d.name}[/]: {escape(detail)}")
         if d.remedy:
             console().print(f"    [green]remedy:[/] {escape(d.remedy)}")
     return EXIT_INTERNAL if failed else 0
