@@ -40,7 +40,7 @@ format: $(VENV)/.test-ready  ## Format the code
 train-embedded: $(VENV)/.train-ready  ## Train the embedded generator again (about four hours on two cores)
 	$(BIN)/python -m training.generator --work build/generator --out build/generator-weights
 
-train-prompt-safety: $(VENV)/.train-ready  ## Train the prompt classifier again: make train-prompt-safety DATA=folder
+train-prompt-safety: $(VENV)/.train-ready  ## Train the prompt classifier again (about an hour): make train-prompt-safety DATA=folder
 	@test -n "$(DATA)" || { echo "Name the folder of prompt files: make train-prompt-safety DATA=folder" >&2; exit 2; }
 	$(BIN)/python -m training.prompt_safety.run --data "$(DATA)" --out build/prompt-safety
 

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from countermark.model import MAX_PROMPT_CHARS, Category, Finding, FindingState, Stage
 from countermark.safety import PromptClassifier, PromptEnsemble, risk
 from countermark.safety.interface import PROMPT_CATEGORIES
+from countermark.safety.lexicon import WEIGHTS_DIR
+from countermark.safety.prompt_model import (
+    ENCODER_FILE,
+    LEXICON_FILE,
+    NGRAM_FILE,
+    STYLE_FILE,
+    TOKENIZER_FILE,
+    PromptScorer,
+    _alike,
+)
+from countermark.safety.weights import WeightFiles
 
 REVIEW = 0.5  # policies/default.yaml
 
@@ -127,6 +139,24 @@ def test_padding_does_not_hide_a_request(prompts: PromptEnsemble) -> None:
     harmless = "A red barn stands beside a quiet river under a cloudy sky. " * 15
     assert risk(prompts.assess(harmless)) < REVIEW
     assert risk(prompts.assess(f"{harmless} {UNSAFE[Category.SEXUAL]}")) >= REVIEW
+
+
+def test_sequences_are_run_with_their_like_and_scored_in_their_order() -> None:
+    weights = WeightFiles(WEIGHTS_DIR)
+    names = (ENCODER_FILE, TOKENIZER_FILE, NGRAM_FILE, LEXICON_FILE, STYLE_FILE)
+    scorer = PromptScorer({name: weights.checked(name) for name in names})
+    texts = ["a man stabbing a man. " * 9, "a lighthouse", "a harbour at dusk, boats, gulls " * 4, "a nude woman"]
+    sequences = [ids for text in texts for ids, _ in scorer._windows(text)]
+    lengths = list(map(len, sequences))
+    assert max(lengths) > 4 * min(lengths)
+    batches = list(_alike(lengths))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(sequences)))
+    together = scorer._encode(sequences)
+    for batch in batches:
+        spread = [lengths[place] for place in batch]
+        assert max(spread) - min(spread) <= 8
+        # To the bit: int8 scales follow what is run together, so nothing else may be in the run.
+        assert np.array_equal(together[batch], scorer._encode([sequences[place] for place in batch]))
 
 
 def test_a_long_harmless_description_passes(prompts: PromptEnsemble) -> None:
