@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +26,8 @@ from tests.postgres_server import Server, memory_folder, running
 
 from countermark import Countermark
 from countermark.audit import AuditLog, NoteSigner
+from countermark.audit.canonical import canonical_bytes, event_document
+from countermark.audit.commit import MAX_BATCH, append_entry
 from countermark.audit.query import INDEX_COLUMNS
 from countermark.audit.stores.interface import SignedHead
 from countermark.audit.stores.postgres.backend import PostgresWriter
@@ -163,6 +166,40 @@ def test_entries_stand_in_the_order_of_their_appends_whatever_their_clocks_say(d
         assert first.verify().ok
 
 
+def test_the_sequencers_own_events_go_past_the_inbox_and_the_inbox_is_served_beside_them(
+    postgres_server: Server, database: str, signed: str
+) -> None:
+    with open_log(database, signed) as first, open_log(database, signed) as second:
+        first.begin("attempt", tenant="t", time=TIME)
+        first.append(event(attempt="attempt"))
+        repeated = event()
+        assert [first.append(repeated).index for _ in range(2)] == [1, 1]
+        with pytest.raises(EventInvalid, match="already entry 1"):
+            first.append(event(event_id=repeated.event_id))
+        assert postgres_server.execute("SELECT is_called FROM inbox_id_seq", database) == [(False,)]
+        assert postgres_server.execute("SELECT 1 FROM pending", database) == []
+
+        stop = threading.Event()
+
+        def keep_busy() -> None:
+            while not stop.is_set():
+                office(first).commit([append_entry(d, canonical_bytes(d)) for d in documents()])
+
+        def documents() -> list[dict[str, Any]]:
+            return [event_document(event()) for _ in range(MAX_BATCH)]
+
+        with ThreadPoolExecutor(1) as pool:
+            busy = pool.submit(keep_busy)
+            try:
+                indices = [second.append(event()).index for _ in range(5)]
+            finally:
+                stop.set()
+            busy.result()
+        assert indices == sorted(indices)
+        assert postgres_server.execute("SELECT is_called FROM inbox_id_seq", database) == [(True,)]
+        assert second.verify().ok
+
+
 def test_a_writer_without_the_key_hands_its_events_to_one_that_has_it(
     postgres_server: Server, database: str, signed: str
 ) -> None:
@@ -242,7 +279,7 @@ def test_a_sequencer_cut_off_in_the_middle_of_a_commit_commits_nothing(
         with pytest.raises(AuditPoisoned):
             old.append(event())
         wait_until(lambda: office(new).holds)
-        assert new.append(caught).index == 1  # it was still in the inbox
+        assert new.append(caught).index == 1
         assert new.size == 2
         assert new.verify().ok
     with open_log(database, signed) as old:

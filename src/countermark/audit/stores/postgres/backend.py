@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from countermark.audit.commit import GroupCommit, Submission
+from countermark.audit.commit import AppendEntry, GroupCommit, Submission
 from countermark.audit.note import NoteSigner
 from countermark.audit.stores.interface import SignedHead, SignedRecord
 from countermark.audit.stores.postgres.connect import parse_url, store_name
-from countermark.audit.stores.postgres.inbox import Inbox
+from countermark.audit.stores.postgres.inbox import Inbox, can_hold
 from countermark.audit.stores.postgres.office import Office
 from countermark.audit.stores.postgres.reindex import rebuild_index
 from countermark.audit.stores.postgres.schema import alone, bring_up, version
@@ -60,7 +60,10 @@ class PostgresBackend:
                 bring_up(connection, self._parameters)
             record = _open_signed(self._signed)  # here, because SQLite lets only one at a time make a new file
         try:
-            return PostgresWriter(self._parameters, lambda: Office(self._parameters, record, signer, held))
+            return PostgresWriter(
+                self._parameters,
+                lambda session: Office(self._parameters, record, signer, held=held, session=session),
+            )
         except BaseException:
             record.close()
             raise
@@ -84,17 +87,17 @@ class PostgresBackend:
 class PostgresWriter:
     """What a writing process holds: its place in the inbox, and its candidacy for the office of sequencer."""
 
-    def __init__(self, parameters: dict[str, Any], run_for_office: Callable[[], Office] | None) -> None:
+    def __init__(self, parameters: dict[str, Any], run_for_office: Callable[[str], Office] | None) -> None:
         self.session = secrets.token_hex(16)
         with ExitStack() as opened:
             self.store = PostgresStore(parameters)
             opened.callback(self.store.close)
-            self._office = run_for_office() if run_for_office else None
+            self._office = run_for_office(self.session) if run_for_office else None
             if self._office:
                 opened.callback(self._office.close)
-            inbox = Inbox(parameters, session=self.session, wake=self._wake, check=self._check)
-            opened.callback(inbox.close)
-            self._queue = GroupCommit(inbox.commit)
+            self._inbox = Inbox(parameters, session=self.session, wake=self._wake, check=self._check)
+            opened.callback(self._inbox.close)
+            self._queue = GroupCommit(self._commit)
             self._opened = opened.pop_all()
 
     def submit(self, submissions: Sequence[Submission]) -> None:
@@ -105,6 +108,13 @@ class PostgresWriter:
         """Wait for a running commit, then release everything; later submissions are refused."""
         self._queue.close()
         self._opened.close()
+
+    def _commit(self, batch: Sequence[Submission]) -> None:
+        """Past the inbox where this process is the sequencer itself."""
+        self._check()
+        batch = [one for one in batch if not isinstance(one, AppendEntry) or can_hold(one)]
+        if not (batch and self._office and self._office.commit(batch)):
+            self._inbox.commit(batch)
 
     def _wake(self) -> None:
         if self._office:

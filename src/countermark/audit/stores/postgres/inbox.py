@@ -55,6 +55,16 @@ def unpack_sealed(event_id: str, packed: bytes) -> Sealed:
     return Sealed(key, (), fields)
 
 
+def can_hold(item: AppendEntry) -> bool:
+    """Whether PostgreSQL can hold an entry's row; where it cannot, the entry's ``error`` says so."""
+    if any("\0" in value for value in item.row if value):
+        item.error = EventInvalid(
+            f"Event {item.event_id} has U+0000 in a field that is looked up, which PostgreSQL cannot hold.",
+            remedy="Remove it from tenant, attempt, model or policy.",
+        )
+    return item.error is None
+
+
 class Inbox:
     """One writer's connection, used by one thread at a time.
 
@@ -97,8 +107,7 @@ class Inbox:
         Raises:
             AuditError: it is unknown whether it is, or will be, recorded.
         """
-        self._check()
-        appends = [one for one in batch if isinstance(one, AppendEntry) and self._can_hold(one)]
+        appends = [one for one in batch if isinstance(one, AppendEntry)]
         begins = [one for one in batch if isinstance(one, BeginAttempt)]
         with reported(self._name):
             if begins:
@@ -106,14 +115,6 @@ class Inbox:
             if appends:
                 self._put(appends)
                 self._await(appends)
-
-    def _can_hold(self, item: AppendEntry) -> bool:
-        if any("\0" in value for value in item.row if value):
-            item.error = EventInvalid(
-                f"Event {item.event_id} has U+0000 in a field that is looked up, which PostgreSQL cannot hold.",
-                remedy="Remove it from tenant, attempt, model or policy.",
-            )
-        return item.error is None
 
     def _remember(self, begins: Sequence[BeginAttempt]) -> None:
         rows = [(one.attempt, one.tenant, one.time, self._session) for one in begins]

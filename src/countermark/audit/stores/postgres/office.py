@@ -5,21 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
 import orjson
 
 from countermark.audit.canonical import canonical_bytes
-from countermark.audit.commit import MAX_BATCH, AppendEntry, append_entry
+from countermark.audit.commit import MAX_BATCH, AppendEntry, Submission, append_entry
 from countermark.audit.note import NoteSigner
 from countermark.audit.sequencer import Sequencer, not_its_key
 from countermark.audit.stores.interface import SignedRecord
 from countermark.audit.stores.postgres.connect import connect, reported, store_name
-from countermark.audit.stores.postgres.inbox import unpack_sealed
-from countermark.audit.stores.postgres.reader import PostgresReader
+from countermark.audit.stores.postgres.inbox import PATIENCE_S, unpack_sealed
+from countermark.audit.stores.postgres.reader import PostgresReader, session_number
 from countermark.audit.stores.postgres.store import SequencerStore, make_durable
-from countermark.errors import AuditRollback, EventInvalid
+from countermark.errors import AuditError, AuditRollback, EventInvalid
 
 STANDBY_S: Final = 0.25
 """How often those who stand by try for the office."""
@@ -36,11 +37,27 @@ _SESSION = f"""SET idle_session_timeout = '{_LOST_AFTER}'; SET idle_in_transacti
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"""
 
 
+@dataclass
+class _Handed:
+    """A batch of this very process. ``over``: it is recorded, or there is a ``failure``."""
+
+    batch: Sequence[Submission]
+    over: threading.Event = field(default_factory=threading.Event)
+    failure: Exception | None = None
+
+
 class Office:
-    """Tries for the office in a thread of its own and, once in it, sequences what is in the inbox.
+    """Tries for the office in a thread of its own and, once in it, sequences what is handed to it and the inbox.
 
     Takes over ``record``, and closes it. After any failure it leaves office for good: ``failure`` says why, and the log
     has to be opened again.
+
+    Args:
+        parameters: the database.
+        record: of signed heads.
+        signer: the log's key.
+        held: a checkpoint kept elsewhere, which vouches for the store where the record is lost.
+        session: names this process among those that begin attempts.
 
     Raises:
         AuditRollback: the database is behind what was signed.
@@ -48,13 +65,18 @@ class Office:
         KeyUnavailable: the log is signed with another key.
     """
 
-    def __init__(self, parameters: dict[str, Any], record: SignedRecord, signer: NoteSigner, held: str | None) -> None:
+    def __init__(
+        self, parameters: dict[str, Any], record: SignedRecord, signer: NoteSigner, *, held: str | None, session: str
+    ) -> None:
         self.failure: Exception | None = None
         self._name = store_name(parameters)
         self._record = record
         self._signer = signer
         self._held = held
+        self._session = session_number(session)
         self._sequencer: Sequencer | None = None
+        self._handing = threading.Lock()
+        self._handed: _Handed | None = None
         self._work = threading.Event()
         self._over = threading.Event()
         with ExitStack() as opened:
@@ -79,6 +101,25 @@ class Office:
         """There is something in the inbox."""
         self._work.set()
 
+    def commit(self, batch: Sequence[Submission]) -> bool:
+        """Return when a batch of this process is recorded; ``False``, at once, where another process has the office.
+
+        Called by one thread at a time. Single submissions may be refused (their ``error``).
+
+        Raises:
+            AuditError: it is unknown whether it is, or will be, recorded.
+        """
+        with self._handing:
+            if not self.holds:
+                return False
+            handed = self._handed = _Handed(batch)
+        self._work.set()
+        if not handed.over.wait(PATIENCE_S):
+            raise AuditError(f"{self._name} did not commit within {PATIENCE_S:.0f} seconds.")
+        if handed.failure is not None:
+            raise handed.failure
+        return True
+
     def close(self) -> None:
         """Finish the commit under way, then let others have the office."""
         self._over.set()
@@ -95,7 +136,7 @@ class Office:
             return False
         epoch = self._one("UPDATE sequencer SET epoch = epoch + 1 WHERE id = 0 RETURNING epoch")
         store = SequencerStore(self._connection, self._name, epoch)
-        self._sequencer = Sequencer(store, self._record, self._signer, held=self._held)
+        self._sequencer = Sequencer(store, self._record, self._signer, held=self._held, session=str(self._session))
         self._store = store
         return True
 
@@ -133,14 +174,41 @@ class Office:
         except Exception as error:
             self.failure = error
         finally:
-            self._sequencer = None
+            with self._handing:
+                self._sequencer = None
+                self._settle(self.failure or AuditError(f"{self._name} was closed."))
             self._connection.close()  # and with it the lock: whoever stands by takes over and checks the store anew
 
     def _drain(self, sequencer: Sequencer) -> int:
-        """Sequence what is in the inbox; how many rows that were."""
-        rows = self._store.take(MAX_BATCH)
+        """Sequence what was handed over and what is in the inbox; how many that were.
+
+        What does not fit into one commit gets a second one, so that neither keeps the other waiting.
+        """
+        handed = self._handed
+        if handed is None:
+            return self._sequence(sequencer, (), MAX_BATCH)
+        room = MAX_BATCH - len(handed.batch)
+        count = self._sequence(sequencer, handed.batch, room)
+        with self._handing:
+            self._settle(None)
+        if count == MAX_BATCH:
+            count += self._sequence(sequencer, (), MAX_BATCH)
+        return count
+
+    def _settle(self, failure: Exception | None) -> None:
+        """Tell whoever handed a batch over. Called with the lock held."""
+        if self._handed is not None:
+            self._handed.failure = failure
+            self._handed.over.set()
+            self._handed = None
+
+    def _sequence(self, sequencer: Sequencer, batch: Sequence[Submission], room: int) -> int:
+        """Commit a batch, and with it up to ``room`` rows of the inbox; how many that were together."""
+        rows = self._store.take(room) if room else []
         if not rows:
-            return 0
+            if batch:
+                sequencer.commit(batch)
+            return len(batch)
         entries: list[AppendEntry] = []
         refused: list[tuple[int, str, str]] = []
         for number, event_id, body, sealed, _ in rows:
@@ -149,8 +217,8 @@ class Office:
             except EventInvalid as error:
                 refused.append((number, event_id, error.message))
         taken, waiting = [row[0] for row in rows], sorted({row[4] for row in rows})
-        sequencer.commit(entries, also=lambda: self._store.remove_from_inbox(taken, refused, waiting))
-        return len(rows)
+        sequencer.commit([*batch, *entries], also=lambda: self._store.remove_from_inbox(taken, refused, waiting))
+        return len(batch) + len(rows)
 
     def _one(self, query: str) -> Any:
         return self._connection.execute(query.encode()).fetchall()[0][0]

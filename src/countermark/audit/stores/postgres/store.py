@@ -188,7 +188,8 @@ class SequencerStore:
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, tuple[int, bytes | None]]:
         """Index and bytes of those events that are in the log already."""
-        event_ids = [event_id for event_id in event_ids if event_id not in self._new]
+        new, self._new = self._new, set()  # once these are in the log they are no longer
+        event_ids = [event_id for event_id in event_ids if event_id not in new]
         if not event_ids:
             return {}
         query = (
@@ -234,9 +235,10 @@ class SequencerStore:
             self._execute(upsert, (size, note))
         if self._waiting:
             self._execute("SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (self._waiting,))
+            self._waiting = []
 
     def add_pending(self, attempt: str, tenant: str, time: str, session: str) -> None:
-        """Remember that an attempt began. Writers do so through their inbox, not through the sequencer."""
+        """Remember that an attempt of this process began. Others do so themselves, beside the sequencer."""
         self._execute(ADD_PENDING, (attempt, tenant, time, session))
 
     def remove_pending(self, attempts: Sequence[str]) -> None:
