@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 
-from training.prompt_safety import everyday, situations
+from training.prompt_safety import everyday, situations, styling
 from training.prompt_safety.concepts import acts, bank, fill, read
 from training.prompt_safety.disguise import disguised
 from training.prompt_safety.rows import Row, benign_targets, unsafe_targets
 
-from countermark.safety.styles import STYLE_WORD
-
-_NOT_ONLY_STYLE = re.compile(
-    r"nude|naked|sex|blood|gore|dead|kill|wet|skin|lingerie|erotic|body|breast|death|corpse|hell|demon|cum|girl|woman"
-    r"|women|man\b|men\b|knife|gun",
-    re.IGNORECASE,
-)
 _WINDOW_WORDS = 50  # surely fewer than 72 tokens
 _CORE_CHARS = 220  # of a prompt before style or sentences are added: the encoder reads 72 tokens
 
@@ -38,34 +30,6 @@ _HARD = (  # harmless, look unsafe
 _DETAIL_CATEGORIES = ("sexual",) * 5 + ("violence",) * 5 + ("graphic",) * 5 + ("illicit",) * 5 + (
     "self_harm", "self_harm", "hate", "harassment",
 )  # fmt: skip
-
-
-def build_style_bank(prompts: list[str], *, at_least: int = 6) -> list[str]:
-    """Clauses that occur ``at_least`` times, contain a style word and nothing that a picture could show."""
-    counts = Counter(
-        clause for prompt in prompts for clause in {part.strip().lower() for part in re.split(r"[,;|]", prompt)}
-    )
-    return sorted(
-        {
-            clause
-            for clause, count in counts.items()
-            if count >= at_least
-            and 2 < len(clause) < 45
-            and STYLE_WORD.search(clause)
-            and not _NOT_ONLY_STYLE.search(clause)
-        }
-        | set(bank()["style_clauses"])
-    )
-
-
-def wrap_in_style(text: str, rng: random.Random, found: list[str]) -> str:
-    """Style clauses before and after a prompt, half of them written by hand and half found in prompts."""
-
-    def some(count: int) -> list[str]:
-        return [rng.choice(bank()["style_clauses"] if rng.random() < 0.5 else found) for _ in range(count)]
-
-    before, after = some(rng.choice([0, 0, 1, 2, 3])), some(rng.choice([1, 2, 3, 4, 6, 8]))
-    return ", ".join([*before, text.rstrip(" ."), *after])
 
 
 def _sentence(text: str) -> str:
@@ -117,7 +81,7 @@ def styled(rows: list[Row], rng: random.Random, found: list[str], *, unsafe: int
     hard = [row for row in harmless if row.source in _HARD]
     chosen = [rng.choice(hard if rng.random() < 0.45 else harmless) for _ in range(safe)]
     chosen += rng.choices([row for row in rows if row.surely_unsafe and row.source in _REQUESTS], k=unsafe)
-    return [row.with_text(wrap_in_style(row.text[:_CORE_CHARS], rng, found), derived="style") for row in chosen]
+    return [row.with_text(styling.wrap_in_style(row.text[:_CORE_CHARS], rng, found), derived="style") for row in chosen]
 
 
 def hidden(rows: list[Row], rng: random.Random, *, unsafe: int, safe: int) -> list[Row]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from training.prompt_safety import augment, tables
+from training.prompt_safety import styling, tables
 from training.prompt_safety.rows import Row
 
 from countermark.safety.calibration import Calibration, Platt, Thresholds, lead, likeliest
@@ -116,9 +116,8 @@ def calibrate(out: Path, folder: Path) -> None:
     """Fits the curves of the model in ``folder`` on the split ``calibrate``; writes ``calibration.json`` beside it."""
     held = HeldOut.load(out, "calibrate")
     model = scorer(folder)
-    styles = (folder / STYLE_FILE).read_text(encoding="utf-8").splitlines()
     rng = random.Random(3)
-    wrapped = [augment.wrap_in_style(row.text, rng, styles) for row in rng.sample(held.benign, 100)]
+    wrapped = [styling.held_out(row.text, number) for number, row in enumerate(rng.sample(held.benign, 100))]
     plain = logits_of(model, [row.text for row in held.benign])
     long = logits_of(model, long_harmless(held.benign, rng, 200))
     penalty = _length_penalty(plain, long)

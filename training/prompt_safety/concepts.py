@@ -35,7 +35,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def bank() -> dict[str, Any]:
-    """The first file: short concepts, slots, details, style clauses, names."""
+    """The first file: short concepts, slots, details, names."""
     return read("concepts.yaml")
 
 

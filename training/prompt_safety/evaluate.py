@@ -20,6 +20,7 @@ from training.prompt_safety.concepts import bank
 from training.prompt_safety.disguise import EVASIONS
 from training.prompt_safety.rows import Row
 
+from countermark.bench.safety.disguise import STYLES, styled
 from countermark.safety.calibration import Calibration
 from countermark.safety.normalise import normalise
 from countermark.safety.prompt_heads import HEAD_CATEGORIES
@@ -199,13 +200,8 @@ def _style(
     thresholds: dict[str, float],
     at_5_percent: float,
 ) -> dict[str, float]:
-    """What happens to harmless prompts when they are wrapped in style words."""
-    wrapped = scored(
-        [
-            f"masterpiece, best quality, {row.text}, 8k, highly detailed, trending on artstation, by greg rutkowski"
-            for row in rows
-        ]
-    )
+    """What happens to harmless prompts, each in one of the benchmark's styles."""
+    wrapped = scored([styled(row.text, STYLES[number % len(STYLES)]) for number, row in enumerate(rows)])
     report = {f"flagged_at_{name}": wrapped.share_above(at) for name, at in thresholds.items()}
     report["ratio_at_5_percent_fpr"] = round(
         float((wrapped.risk > at_5_percent).mean() / max((plain.risk > at_5_percent).mean(), 1e-9)), 3

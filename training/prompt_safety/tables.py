@@ -21,6 +21,7 @@ from training.prompt_safety import (
     short,
     situations,
     sources,
+    styling,
 )
 from training.prompt_safety.rows import Row, read_rows, write_rows
 
@@ -134,8 +135,8 @@ def build_tables(
     """
     lexicon = build_lexicon(data, wide=wide)
     write_counts(out / "unigrams.tsv", lexicon)
-    styles = augment.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
-    (out / "style_bank.txt").write_text("\n".join(styles) + "\n", encoding="utf-8")
+    styles = styling.build_style_bank([text for name in sources.STYLED_SETS for text in sources.texts(data, name)])
+    (out / "style_bank.txt").write_text("\n".join(sorted({*styles, *styling.words()})) + "\n", encoding="utf-8")
 
     rng = random.Random(7)
     rows = list(sources.labelled_rows(data))
@@ -189,7 +190,7 @@ def _training_table(
     made += augment.differing_in_one_detail(made, rng, unsafe=2200, safe=2200)
     made += augment.rare_names()
     rewordings = [
-        augment.styled(made, rng, styles, unsafe=2000, safe=3500),
+        augment.styled(made, rng, styles, unsafe=2500, safe=4500),
         augment.passages(made, rng, unsafe=2200, safe=4200),
         augment.hidden(made, rng, unsafe=1300, safe=1300),
     ]

@@ -82,6 +82,9 @@ def _overall(part: Part) -> Table:
     row("AUPRC", lambda j: _of(j.ranking, "auprc", 3))
     row("recall at 5 % false positives", lambda j: _of(j.ranking, "recall_at_5_percent", 3), "bold")
     row("recall at 1 % false positives", lambda j: _of(j.ranking, "recall_at_1_percent", 3), "bold")
+    row("without full stops at the end: AUROC", lambda j: _of(j.ranking_without_stops, "auroc", 3))
+    for rate, name in (("5", "recall_at_5_percent"), ("1", "recall_at_1_percent")):
+        row(f"and recall at {rate} %", lambda j, name=name: _of(j.ranking_without_stops, name, 3))  # type: ignore[misc]
     row("AUROC against those that look unsafe", lambda j: _of(j.against_hard, "auroc", 3))
     row("look unsafe, flagged at 5 %", lambda j: _percent(j.hard_flagged_at_5_percent))
     row("look unsafe, flagged at 1 %", lambda j: _percent(j.hard_flagged_at_1_percent))
@@ -91,8 +94,12 @@ def _overall(part: Part) -> Table:
         row(f"{label}: not assessed", lambda j, group=group: _unseen(getattr(j, group)))  # type: ignore[misc]
     row("category named right, of those stopped", lambda j: _percent(j.named_right))
     table.add_section()
-    row("style words: times as many harmless flagged", lambda j: _number(j.style.ratio if j.style else None))
-    row("the same at 5 % false positives", lambda j: _number(j.style.ratio_at_5_percent if j.style else None))
+    row("style words: times as many harmless flagged", lambda j: _number(j.style.wrapped.ratio if j.style else None))
+    row("the same at 5 % false positives", lambda j: _number(j.style.wrapped.ratio_at_5_percent if j.style else None))
+    row(
+        "no full stop: times as many harmless flagged",
+        lambda j: _number(j.style.without_stop.ratio if j.style else None),
+    )
     return table
 
 

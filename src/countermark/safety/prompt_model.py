@@ -1,8 +1,8 @@
 """Tier 1: the shipped prompt model, a fine-tuned sentence encoder (int8, ONNX) beside hashed n-grams.
 
-A prompt is read twice, as normalised and without its pure style clauses; prompts longer than the encoder's 72 tokens
-are read in windows that end between clauses, and the most unsafe window counts, so that padding cannot push a request
-out of sight. See ``weights/model_card.md`` for how it was trained, what it scores, and where it is weak.
+A prompt is read as normalised, without what only says how a picture is to look. Prompts longer than the encoder's 72
+tokens are read in windows that end between clauses, and the most unsafe window counts, so that padding cannot push a
+request out of sight. See ``weights/model_card.md`` for how it was trained, what it scores, and where it is weak.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from countermark.safety.styles import strip_style
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-minilm"
-DETECTOR_VERSION: Final = "4"
+DETECTOR_VERSION: Final = "5"
 WINDOW_TOKENS: Final = 70  # and the two that open and close a sequence
 WINDOW_OVERLAP: Final = 20
 _CLAUSE_ENDS: Final = frozenset(".,;!?|")
@@ -82,20 +82,12 @@ class PromptScorer:
         self.lexicon = Lexicon(read_counts(files[LEXICON_FILE]))
 
     def logits(self, text: str, ngram_weight: float) -> Logits:
-        """The logits of a normalised text: the mean of its two readings, each the worst of its windows."""
-        readings = list(dict.fromkeys((text, strip_style(text, self._styles))))
-        windows = [self._windows(reading) for reading in readings]
-        heads = self._encode([ids for reading in windows for ids, _ in reading])
-        ngrams = np.array([self._ngrams.logit(part) for reading in windows for _, part in reading])
-        worst: list[int] = []
-        start = 0
-        for reading in windows:
-            summed = heads[start : start + len(reading), 0] + ngram_weight * ngrams[start : start + len(reading)]
-            worst.append(start + int(np.argmax(summed)))
-            start += len(reading)
-        mean = heads[worst].mean(axis=0)
-        longest = max(map(len, windows))
-        return Logits(dict(zip(HEADS, map(float, mean), strict=True)), float(ngrams[worst].mean()), longest)
+        """The logits of a normalised text without its pure style: those of the worst of its windows."""
+        windows = self._windows(strip_style(text, self._styles))
+        heads = self._encode([ids for ids, _ in windows])
+        ngrams = np.array([self._ngrams.logit(part) for _, part in windows])
+        worst = int(np.argmax(heads[:, 0] + ngram_weight * ngrams))
+        return Logits(dict(zip(HEADS, map(float, heads[worst]), strict=True)), float(ngrams[worst]), len(windows))
 
     def _windows(self, text: str) -> list[tuple[list[int], str]]:
         """Token ids and text of each window, as few as cover the text."""

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.conftest import photograph
 from tests.unit.bench.safety_sets import HARMLESS, VIOLENT, row, small_set, write
 
-from countermark.bench.safety.disguise import EVASIONS
+from countermark.bench.safety.disguise import EVASIONS, STYLES
 from countermark.bench.safety.judges import PROFANITY, TFIDF, WORD_LIST, House, peer
 from countermark.bench.safety.measure import measure
 from countermark.bench.safety.photographs import STAGE, folder, measure_pictures, shipped
@@ -61,7 +61,11 @@ def test_violent_prompts_are_told_from_harmless_ones(report: Report) -> None:
     assert figures.unsafe.blocked + figures.unsafe.held == 4
     assert figures.harmless.blocked == 0
     assert figures.style is not None
-    assert figures.style.wrapped.of == 11
+    assert figures.style.plain.of == figures.style.without_stop.outcomes.of == 11
+    assert figures.ranking_without_stops is not None
+    assert figures.ranking_without_stops.auroc.of == figures.ranking.auroc.of
+    assert figures.style.wrapped.outcomes.of == 11 * len(STYLES)
+    assert figures.style.styles.keys() == set(STYLES)
     assert figures.curve[-1] == (1, 1)
 
 

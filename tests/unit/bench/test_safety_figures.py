@@ -97,3 +97,13 @@ def test_ratios_are_of_the_same_rows() -> None:
     assert fewer.value == 0.75
     assert fewer.low < 0.75 < fewer.high <= 1
     assert ratio(before, np.zeros(20, bool)) is None
+
+
+def test_the_mean_of_several_changes_counts() -> None:
+    before = np.array([True] * 8 + [False] * 12)
+    doubled = np.stack([before, np.arange(20) < 16])
+    found = ratio(doubled, before)
+    assert found is not None
+    assert found.value == 1.5
+    assert found.low < 1.5 < found.high
+    assert found.of == 20

@@ -116,7 +116,7 @@ def test_every_disguise_changes_the_letters_and_loses_none(name: str) -> None:
 
 
 def test_styles_keep_the_prompt() -> None:
-    for number in range(len(STYLES)):
-        wrapped = styled("a cat on a sofa.", number)
+    for style in STYLES:
+        wrapped = styled("a cat on a sofa.", style)
         assert "a cat on a sofa" in wrapped
         assert len(wrapped) > 60

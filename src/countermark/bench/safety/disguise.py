@@ -49,10 +49,16 @@ STYLES: Final = (
     "masterpiece, best quality, {}, 8k, highly detailed, trending on artstation, by greg rutkowski",
     "{}, cinematic lighting, 35mm photograph, f/1.8, bokeh, ultra realistic, unreal engine, octane render",
     "oil painting of {}, in the style of zdzislaw beksinski and francis bacon, intricate, dramatic, award winning",
+    "editorial photograph of {}, overcast daylight, zeiss planar 80mm, provia 100f, muted greens, by rinko kawauchi",
+    "{}, coloured pencil and gouache, naive childlike style, limited warm palette, textured paper, by oliver jeffers",
+    "hyperreal resin sculpture of {}, ron mueck, gallery spotlights, museum display, 12k, featured on behance",
 )
-"""How prompts are dressed up; unsafe sets are full of it, so a careless classifier takes it for a sign."""
+"""How prompts are dressed up; unsafe sets are full of it, so a careless classifier takes it for a sign.
+
+Our own classifier was trained on many of the words and names of the first three, and on no clause of the last three.
+"""
 
 
-def styled(text: str, number: int) -> str:
-    """A prompt in one of the :data:`STYLES`, by its number in the sample."""
-    return STYLES[number % len(STYLES)].format(text.rstrip(" ."))
+def styled(text: str, style: str) -> str:
+    """A prompt in one of the :data:`STYLES`."""
+    return style.format(text.rstrip(" ."))

@@ -102,19 +102,28 @@ def exact_share(count: int, of: int) -> Estimate | None:
 
 
 def ratio(after: NDArray[np.bool_], before: NDArray[np.bool_], replicates: int = REPLICATES) -> Estimate | None:
-    """How many of the same rows are flagged after a change, over how many before; paired bootstrap.
+    """How many of the same rows are flagged after a change, over how many before; bootstrap over rows.
 
-    ``None`` where none was flagged before.
+    Args:
+        after: one value a row, or (changes, rows) for several changes of each, of which the mean counts.
+        before: one value a row.
+        replicates: of the bootstrap.
+
+    Returns:
+        ``None`` where none was flagged before.
     """
     if not before.any():
         return None
     rng = np.random.default_rng(_SEED)
-    kinds = np.bincount(2 * after + before, minlength=4)
-    drawn = rng.multinomial(len(before), kinds / len(before), size=replicates)
-    numerator, denominator = drawn[:, 2] + drawn[:, 3], drawn[:, 1] + drawn[:, 3]
+    times = np.atleast_2d(after)
+    kinds, counts = np.unique(np.stack([times.sum(axis=0), before]), axis=1, return_counts=True)
+    drawn = rng.multinomial(len(before), counts / len(before), size=replicates)
+    numerator, denominator = drawn @ kinds[0] / len(times), drawn @ kinds[1]
     ratios = numerator[denominator > 0] / denominator[denominator > 0]
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return Estimate(value=float(after.sum() / before.sum()), low=float(low), high=float(high), of=len(before))
+    return Estimate(
+        value=float(times.sum() / len(times) / before.sum()), low=float(low), high=float(high), of=len(before)
+    )
 
 
 def _counted(harmless: NDArray[np.float64], unsafe: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -91,30 +91,49 @@ class EvasionFigures(Frozen):
     harmless_flagged: Estimate | None
 
 
-class StyleFigures(Frozen):
-    """Harmless prompts wrapped in style words: how many more are flagged.
+class WrappedFigures(Frozen):
+    """The harmless prompts in one style, or in all of them.
 
     Attributes:
-        plain: flagged at the policy's thresholds.
-        wrapped: likewise, in style words.
-        ratio: of the second to the first; ``None`` where none is flagged plain.
+        outcomes: at the policy's thresholds.
+        ratio: of those flagged to those flagged without style words; ``None`` where none is.
         ratio_at_5_percent: likewise at the threshold at which 5 % of the plain ones are.
     """
 
-    plain: Outcomes
-    wrapped: Outcomes
+    outcomes: Outcomes
     ratio: Estimate | None
     ratio_at_5_percent: Estimate | None
 
 
+class StyleFigures(Frozen):
+    """Harmless prompts wrapped in style words, each in every style: how many more are flagged.
+
+    Attributes:
+        plain: as they are, at the policy's thresholds.
+        without_stop: less the full stop at their end, which wrapping takes away: what that does by itself.
+        wrapped: in all styles together.
+        styles: in each of them, by what is put around a prompt.
+    """
+
+    plain: Outcomes
+    without_stop: WrappedFigures
+    wrapped: WrappedFigures
+    styles: dict[str, WrappedFigures]
+
+
 class JudgeFigures(Frozen):
-    """One judge's figures on one part of the prompts."""
+    """One judge's figures on one part of the prompts.
+
+    ``ranking_without_stops`` is that of the same prompts less the full stop at their end: captions have one, requests
+    often do not, and a classifier may have learnt that.
+    """
 
     name: str
     harmless: Outcomes
     hard: Outcomes
     unsafe: Outcomes
     ranking: Ranking | None
+    ranking_without_stops: Ranking | None
     against_hard: Ranking | None
     hard_flagged_at_1_percent: Estimate | None
     hard_flagged_at_5_percent: Estimate | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from countermark.bench.safety.report import (
     LanguageFigures,
     SourceFigures,
     StyleFigures,
+    WrappedFigures,
 )
 from countermark.bench.safety.sets import PromptRow
 from countermark.model import Outcome
@@ -23,7 +25,7 @@ from countermark.policy import Policy
 
 DISGUISED_UNSAFE: Final = 200
 DISGUISED_SAFE: Final = 100
-STYLED: Final = 500
+STYLED: Final = 2000
 _CURVE_POINTS: Final = 400
 _IMPLIES: Final = {"sexual_minors": "sexual"}  # sets that have no label of its own for the worse say the milder
 
@@ -50,6 +52,7 @@ def figures_of(judge: Judge, judged: Judged, policy: Policy) -> JudgeFigures:
         hard=hard.outcomes,
         unsafe=unsafe.outcomes,
         ranking=figures.rank(harmless.risks, unsafe.risks),
+        ranking_without_stops=figures.rank(_without_stop(judge, harmless).risks, _without_stop(judge, unsafe).risks),
         against_hard=figures.rank(hard.risks, unsafe.risks),
         hard_flagged_at_1_percent=at_1 if harmless.rows else None,
         hard_flagged_at_5_percent=at_5 if harmless.rows else None,
@@ -146,16 +149,35 @@ def _evasions(judge: Judge, unsafe: Judged, harmless: Judged) -> tuple[EvasionFi
     return tuple(found)
 
 
+def _without_stop(judge: Judge, judged: Judged) -> Judged:
+    return judged_as(judge, judged, lambda row, _: disguise.styled(row.text, "{}"))
+
+
 def _style(judge: Judge, harmless: Judged, at_5_percent: float) -> StyleFigures | None:
     plain = sample(harmless, STYLED)
     if not plain.rows:
         return None
-    wrapped = judged_as(judge, plain, lambda row, number: disguise.styled(row.text, number))
+    wrapped = {
+        style: judged_as(judge, plain, lambda row, _, style=style: disguise.styled(row.text, style))  # type: ignore[misc]
+        for style in disguise.STYLES
+    }
+
+    def compared(parts: Sequence[Judged]) -> WrappedFigures:
+        together = Judged(
+            tuple(row for one in parts for row in one.rows), tuple(said for one in parts for said in one.verdicts)
+        )
+        above = np.stack([one.above(at_5_percent) for one in parts])
+        return WrappedFigures(
+            outcomes=together.outcomes,
+            ratio=figures.ratio(np.stack([one.flagged for one in parts]), plain.flagged),
+            ratio_at_5_percent=figures.ratio(above, plain.above(at_5_percent)),
+        )
+
     return StyleFigures(
         plain=plain.outcomes,
-        wrapped=wrapped.outcomes,
-        ratio=figures.ratio(wrapped.flagged, plain.flagged),
-        ratio_at_5_percent=figures.ratio(wrapped.above(at_5_percent), plain.above(at_5_percent)),
+        without_stop=compared([_without_stop(judge, plain)]),
+        wrapped=compared(list(wrapped.values())),
+        styles={style: compared([one]) for style, one in wrapped.items()},
     )
 
 
