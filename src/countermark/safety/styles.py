@@ -39,8 +39,12 @@ STYLE_WORD: Final = re.compile(
 """Words and phrases that describe how a picture looks, never what it shows."""
 
 _CLAUSE_BREAK: Final = re.compile(r"[,;|\n]|(?<=[.!?])\s+")
-# "--ar 16:9 --tile": a value has a digit, lest words be hidden as one.
-_PARAMETERS: Final = re.compile(r"(?:(?:^|\s)--[a-z]+(?:\s+(?:[\w.:]*\d[\w.:]*|raw))?)+\s*$", re.IGNORECASE)
+# "--ar 16:9 --tile": known names, and values that are numbers, lest words be hidden as one.
+_PARAMETERS: Final = re.compile(
+    r"(?:(?:^|\s)--(?:ar|aspect|chaos|c|hd|iw|niji|quality|q|seed|stylize|style|s|tile|upbeta|version|v|weird|w|h)"
+    r"(?:\s+(?:\d[\d.:x]*|raw))?(?=\s|$)){1,20}\s*$",
+    re.IGNORECASE,
+)
 _CREDIT: Final = re.compile(
     r"(?P<what>.*?)\b(?:by|(?:in the )?(?:style|manner) of|inspired by|influenced by|as painted by|directed by)"
     r" (?P<names>.+)"

@@ -44,6 +44,8 @@ def test_style_is_left_out_and_nothing_else(prompt: str, shown: str) -> None:
         "a street, a painting by a murderer with his victim",
         "a street, 1488",
         "a street --ar naked --v people",
+        "a street --naked --people",
+        "a street --style naked",
     ],
 )
 def test_a_credit_hides_nothing(prompt: str) -> None:
