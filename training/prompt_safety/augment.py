@@ -21,11 +21,11 @@ _SENTENCES = (
 )  # fmt: skip
 _REQUESTS = (
     "concept", "act", "overt_unsafe", "hate_frame", "unsafe_detail", "glorified", situations.UNSAFE,
-    situations.UNSAFE_PROMPT, everyday.UNSAFE,
+    situations.UNSAFE_PROMPT, everyday.UNSAFE, everyday.UNSAFE_GALLERY,
 )  # fmt: skip
 _HARD = (  # harmless, look unsafe
     "overt_benign", "safe_concept", "safe_act", "concern", "respect", "safe_detail", situations.SAFE,
-    situations.SAFE_PROMPT, "figurative", everyday.SOURCE,
+    situations.SAFE_PROMPT, "figurative", everyday.SOURCE, everyday.GALLERY,
 )  # fmt: skip
 _DETAIL_CATEGORIES = ("sexual",) * 5 + ("violence",) * 5 + ("graphic",) * 5 + ("illicit",) * 5 + (
     "self_harm", "self_harm", "hate", "harassment",

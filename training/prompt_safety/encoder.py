@@ -130,7 +130,7 @@ class _LowerLayerCache:
         self._outputs: list[Tensor] = [torch.empty(0)] * len(encoded)
         order = np.argsort(self.lengths)
         model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), _half_precision():
             for start in range(0, len(order), 2 * BATCH):
                 chunk = order[start : start + 2 * BATCH]
                 ids, mask = _pad([encoded[i] for i in chunk])
@@ -177,7 +177,7 @@ def fine_tune(rows: list[Row], normalised: list[str], schedule: Schedule, out: P
     upper = [p for layer in model.bert.encoder.layer[FROZEN_LAYERS:] for p in layer.parameters()]
     rates = (schedule.learning_rate, HEAD_RATE)
     optimizer = torch.optim.AdamW(
-        [{"params": upper}, {"params": model.heads.parameters()}], lr=HEAD_RATE, weight_decay=0.01
+        [{"params": upper}, {"params": model.heads.parameters()}], lr=HEAD_RATE, weight_decay=0.01, fused=True
     )
     total = int(len(rows) // BATCH * schedule.epochs)
     step, average, began = 0, 0.0, time.monotonic()

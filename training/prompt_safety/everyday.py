@@ -11,13 +11,15 @@ from training.prompt_safety.concepts import acts, as_typed, fill, read
 from training.prompt_safety.rows import Row, benign_targets, unsafe_targets
 
 SOURCE, UNSAFE = "everyday", "not_everyday"
+GALLERY, UNSAFE_GALLERY = "gallery", "not_gallery"
 _WHOLE = ("animals", "lines", "heroes", "works")
 
 
 def lines() -> list[str]:
     """The whole lines, and the parts that sentences are put together from."""
     bank = read("bank/everyday.yaml")
-    return [line for part in (*_WHOLE, "doing", "things") for line in bank[part]]
+    gallery = [line for part in ("subjects", "seen") for line in bank["gallery"][part]]
+    return [*(line for part in (*_WHOLE, "doing", "things") for line in bank[part]), *gallery]
 
 
 def told() -> list[tuple[str, str | None]]:
@@ -55,6 +57,26 @@ def told_rows(rng: random.Random, *, each: int) -> list[Row]:
         for line, category in told()
         for _ in range(each)
     ]
+
+
+def gallery_rows(rng: random.Random, *, safe: int, unsafe: int) -> list[Row]:
+    """Pictures as galleries speak of them: strong feelings and broken faces; and unsafe acts in the same words."""
+    gallery, artists = read("bank/everyday.yaml")["gallery"], read("bank/frames.yaml")["artists"]
+
+    def sentence(frame: str, act: str) -> str:
+        parts = {"kind": "kinds", "subject": "subjects", "seen": "seen", "charged": "charged"}
+        given = {name: rng.choice(gallery[words]) for name, words in parts.items()}
+        manner = rng.choice(gallery["manners"]).format(artist=rng.choice(artists))
+        return fill(frame, rng, act=act, manner=manner, **given)
+
+    rows = [
+        Row(_as_told(sentence(rng.choice(gallery["frames"]), ""), rng), benign_targets(), GALLERY) for _ in range(safe)
+    ]
+    for act in rng.choices([act for act in acts() if act.category is not None], k=unsafe):
+        text = _as_told(sentence(rng.choice(gallery["unsafe_frames"]), act.text), rng)
+        targets = unsafe_targets(str(act.category))
+        rows.append(Row(text, targets, UNSAFE_GALLERY, tags={"category": act.category}))
+    return rows
 
 
 def _as_told(text: str, rng: random.Random) -> str:

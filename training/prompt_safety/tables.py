@@ -27,6 +27,7 @@ from training.prompt_safety.rows import Row, read_rows, write_rows
 
 from countermark.safety.lexicon import Lexicon, read_counts, write_counts
 from countermark.safety.normalise import normalise
+from countermark.safety.styles import without_stop
 
 TOPICS = 60
 HELD_OUT_TOPICS = 16
@@ -177,7 +178,8 @@ def _training_table(
     made += frames.group_rows(rng, hateful=900, respectful=900)
     made += frames.art_rows(rng, 1200)
     if everyday_lines:
-        made += everyday.everyday_rows(rng, each=2, people=500, things=200, unsafe=900)
+        made += everyday.everyday_rows(rng, each=2, people=600, things=250, unsafe=900)
+        made += everyday.gallery_rows(rng, safe=450, unsafe=200)
     if wide:
         made += situations.situation_rows(rng, safe=11, unsafe=9)
         made += situations.prompt_rows(rng, safe=4, unsafe=4)
@@ -203,6 +205,6 @@ def load(out: Path, name: str) -> list[Row]:
 
 
 def normalised(out: Path, rows: Iterable[Row]) -> list[str]:
-    """The texts as the classifier reads them."""
+    """The texts as the classifier reads them, but for what it takes for style: that is left in."""
     lexicon = Lexicon(read_counts(out / "unigrams.tsv"))
-    return [normalise(row.text, lexicon).text for row in rows]
+    return [without_stop(normalise(row.text, lexicon).text) for row in rows]

@@ -29,11 +29,11 @@ from countermark.safety.loading import Loaded
 from countermark.safety.ngrams import NgramModel
 from countermark.safety.normalise import NormalisedText, normalise
 from countermark.safety.prompt_heads import HEAD_CATEGORIES, HEADS
-from countermark.safety.styles import strip_style
+from countermark.safety.styles import strip_style, without_stop
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-minilm"
-DETECTOR_VERSION: Final = "5"
+DETECTOR_VERSION: Final = "6"
 WINDOW_TOKENS: Final = 70  # and the two that open and close a sequence
 WINDOW_OVERLAP: Final = 20
 _CLAUSE_ENDS: Final = frozenset(".,;!?|")
@@ -82,8 +82,8 @@ class PromptScorer:
         self.lexicon = Lexicon(read_counts(files[LEXICON_FILE]))
 
     def logits(self, text: str, ngram_weight: float) -> Logits:
-        """The logits of a normalised text without its pure style: those of the worst of its windows."""
-        windows = self._windows(strip_style(text, self._styles))
+        """The logits of a normalised text without pure style and final full stop: those of the worst of its windows."""
+        windows = self._windows(without_stop(strip_style(text, self._styles)))
         heads = self._encode([ids for ids, _ in windows])
         ngrams = np.array([self._ngrams.logit(part) for _, part in windows])
         worst = int(np.argmax(heads[:, 0] + ngram_weight * ngrams))

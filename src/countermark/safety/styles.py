@@ -59,6 +59,15 @@ _FILLERS: Final = frozenset(
 )
 
 
+def without_stop(text: str) -> str:
+    """``text`` without the full stops at its end, unless it is nothing else.
+
+    Captions are sentences and end with one, most requests are not: like style, it says where a prompt is from and not
+    what it asks for.
+    """
+    return text.rstrip(" .") or text
+
+
 def clauses(text: str) -> list[str]:
     """The comma- or sentence-separated parts of a prompt, without empty ones."""
     return [clause.strip() for clause in _CLAUSE_BREAK.split(text) if clause.strip()]

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 from training.prompt_safety import concepts, everyday, figurative, frames, homonyms, overlap, short, situations
-from training.prompt_safety.augment import adults_only
-from training.prompt_safety.rows import NAMED, Row
+from training.prompt_safety.augment import adults_only, differing_in_one_detail, passages
+from training.prompt_safety.rows import NAMED, Row, benign_targets
 
 SLOT = re.compile(r"\{(\w+)\}")
 
@@ -21,11 +21,14 @@ def rows() -> list[Row]:
     made += figurative.fiction_rows(rng, told=4, meant=2) + figurative.other_rows(rng, groups=99, invented=99, each=3)
     made += everyday.everyday_rows(rng, each=1, people=99, things=99, unsafe=99)
     made += homonyms.homonym_rows(rng, each=2, unsafe=2) + everyday.told_rows(rng, each=1)
+    made += everyday.gallery_rows(rng, safe=99, unsafe=99)
     return made
 
 
 def of_adults(texts: list[str]) -> bool:
-    harmless = "a little hatching|little ferry|schoolteacher|a family doctor|young adult|girl in her twenties"
+    harmless = (
+        "a little (?:hatching|nostalgic)|little ferry|schoolteacher|a family doctor|young adult|girl in her twenties"
+    )
     rest = [re.sub(harmless, "", text, flags=re.IGNORECASE) for text in texts]
     return adults_only(rest) == rest
 
@@ -61,9 +64,18 @@ def test_the_manner_says_nothing_about_the_class(rows: list[Row]) -> None:
         assert 0.4 < harmless / unsafe < 2.5, opening
 
 
-def test_an_everyday_line_stands_for_nobody_who_could_be_a_minor() -> None:
-    """It is put beside unsafe requests."""
-    assert of_adults(everyday.lines())
+def test_no_caption_with_somebody_who_could_be_a_minor_stands_beside_something_sexual(rows: list[Row]) -> None:
+    rng = random.Random(4)
+    minors = ("a boy flies a kite on the beach", "two school girls share an umbrella", "a mother and her baby asleep")
+    captions = [Row(f"{line}, picture {n}", benign_targets(), "coco_benign") for n in range(99) for line in minors]
+    captions += [Row(line, benign_targets(), "coco_benign") for line in everyday.lines()]
+    made = differing_in_one_detail(captions, rng, unsafe=500, safe=100) + passages(
+        captions + rows, rng, unsafe=500, safe=9
+    )
+    sexual = [row.text for row in made if row.targets.get("sexual") == 1.0]
+    assert len(sexual) > 150
+    assert of_adults(sexual)
+    assert not of_adults([row.text for row in made if row.benign])
 
 
 def test_most_topics_have_both_classes() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from countermark.safety.lexicon import WEIGHTS_DIR
 from countermark.safety.prompt_model import STYLE_FILE
-from countermark.safety.styles import strip_style
+from countermark.safety.styles import strip_style, without_stop
 
 BANK = frozenset({"trending on artstation", "greg rutkowski", "vermeer", "wes anderson"})
 
@@ -50,6 +50,22 @@ def test_style_is_left_out_and_nothing_else(prompt: str, shown: str) -> None:
 )
 def test_a_credit_hides_nothing(prompt: str) -> None:
     assert strip_style(prompt, BANK) == prompt
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("a cat.", "a cat"),
+        ("a cat . ..", "a cat"),
+        ("a cat. a dog.", "a cat. a dog"),
+        ("is this a cat?", "is this a cat?"),
+        ("3.5", "3.5"),
+        ("...", "..."),
+        ("", ""),
+    ],
+)
+def test_full_stops_at_the_end_are_left_out_and_no_others(prompt: str, read: str) -> None:
+    assert without_stop(prompt) == read
 
 
 def test_the_shipped_bank_knows_painters_photographers_and_directors() -> None:
