@@ -138,6 +138,36 @@ def test_many_threads_appending_the_same_protected_event_agree_or_are_refused_an
     assert log.verify().ok
 
 
+def test_an_event_made_earlier_than_those_recorded_is_recorded_once(open_log: Open) -> None:
+    names = [f"{number:032x}" for number in (5, 9, 3, 7, 1)]
+    events = [event(event_id=name) for name in names]
+    log = open_log()
+    assert [log.append(one).index for one in (*events, *events)] == [*range(5), *range(5)]
+    log.close()
+    log = open_log()
+    late = event(event_id=f"{4:032x}")
+    batch = [*events, late, event(event_id=f"{12:032x}"), late, events[1]]
+    assert [one.index for one in log.append_many([(one, None) for one in batch])] == [*range(5), 5, 6, 5, 1]
+    with pytest.raises(EventInvalid, match="already entry 5"):
+        log.append(event(event_id=late.event_id))
+    assert log.size == 7
+    assert log.verify().ok
+
+
+def test_a_log_whose_index_goes_while_it_is_open_says_so_and_loses_nothing(open_log: Open, address: Path | str) -> None:
+    log = open_log()
+    log.append_many([(event(), None) for _ in range(300)])
+    drop_index(address)
+    with pytest.raises(AuditPoisoned) as refused:
+        log.append(event(event_id="f" * 32))
+    assert isinstance(refused.value.__cause__, AuditIndexUnusable)
+    log.close()
+    assert AuditLog.reindex(address) == 300
+    log = open_log()
+    assert log.append(event()).index == 300
+    assert log.verify().ok
+
+
 def test_readers_prove_entries_while_writers_append(open_log: Open) -> None:
     log = open_log()
     log.append(event())

@@ -200,6 +200,16 @@ def test_the_sequencers_own_events_go_past_the_inbox_and_the_inbox_is_served_bes
         assert second.verify().ok
 
 
+def test_what_came_through_the_inbox_is_known_when_the_sequencer_records_it_again(database: str, signed: str) -> None:
+    with open_log(database, signed) as first, open_log(database, signed) as second:
+        newest, repeated = event(event_id="f" * 32), event()
+        assert [second.append(one).index for one in (newest, repeated)] == [0, 1]
+        batch = [repeated, *(event() for _ in range(MAX_BATCH - 1))]  # leaves no room for a look into the inbox
+        receipts = first.append_many([(one, None) for one in batch])
+        assert [one.index for one in receipts] == [1, *range(2, MAX_BATCH + 1)]
+        assert first.verify().ok
+
+
 def test_a_writer_without_the_key_hands_its_events_to_one_that_has_it(
     postgres_server: Server, database: str, signed: str
 ) -> None:

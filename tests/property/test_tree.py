@@ -165,6 +165,7 @@ def test_tiles_grown_leaf_by_leaf_equal_tiles_of_the_whole_and_prove_across_tile
             builder = TileBuilder(number, read)
         builder.append(leaf)
         edge.append(leaf)
+        assert builder.root() == edge.root()
     stored.update({(level, index): hashes for level, index, hashes in builder.take_changed()})
     whole = HashedTree(b"".join(leaves))
     assert stored == {key: whole.tile(*key) for key in whole.keys() if whole.tile(*key)}  # noqa: SIM118
@@ -182,6 +183,8 @@ def test_tiles_grown_by_the_batch_equal_tiles_of_the_whole(batches: tuple[int, .
         batch = [hashlib.sha256(i.to_bytes(8)).digest() for i in range(len(leaves), len(leaves) + count)]
         builder.extend(batch)
         leaves += batch
+        assert builder.size == len(leaves)
+        assert builder.root() == HashedTree(b"".join(leaves)).root(len(leaves))
         stored.update({(level, index): hashes for level, index, hashes in builder.take_changed()})
     whole = HashedTree(b"".join(leaves))
     assert stored == {key: whole.tile(*key) for key in whole.keys() if whole.tile(*key)}  # noqa: SIM118

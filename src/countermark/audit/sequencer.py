@@ -13,14 +13,18 @@ takes steps 2 and 3. A store *behind* the record was rolled back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from countermark.audit.checkpoint import open_checkpoint, sign_checkpoint
 from countermark.audit.commit import MAX_BATCH, AppendEntry, BeginAttempt, Submission, already_recorded
 from countermark.audit.note import NoteSigner, format_vkey
 from countermark.audit.stores.interface import Head, NewEntry, SignedHead, SignedRecord, WriterStore
 from countermark.audit.tiles import TILE_WIDTH, TileBuilder, subtree_oracle
-from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash
+from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, leaf_hash
 from countermark.errors import AuditRollback, AuditStoreDamaged, KeyUnavailable, ProofInvalid
+
+_AT_ONCE: Final = 256
+"""Entries that go to the store together: a database server works on them while the next are hashed."""
 
 
 def not_its_key(meta: Mapping[str, str], signer: NoteSigner) -> KeyUnavailable:
@@ -38,7 +42,7 @@ def not_its_key(meta: Mapping[str, str], signer: NoteSigner) -> KeyUnavailable:
 
 
 class Sequencer:
-    """The writer's memory of the tree: its edge, its rightmost tiles, and what was signed.
+    """The writer's memory of the tree: its rightmost tiles, its root, and what was signed.
 
     After an exception from :meth:`commit` memory may be ahead of the disk: drop the object and make another.
 
@@ -70,19 +74,20 @@ class Sequencer:
         head = store.writer.head()
         self._subtree = subtree_oracle(store.writer.tile)
         try:
-            self._edge = CompactRange.load(head.size, self._subtree)
             self._tiles = TileBuilder(head.size, store.writer.tile)
+            self._current = SignedHead(head.size, self._tiles.root())
             self._published = self._check_head(head)
             self._last_signed = self._check_record(head)
         except LookupError as error:
             raise AuditStoreDamaged(f"The audit store lacks tree hashes: {error}.") from error
-        if self._last_signed != self._current() or not head.note or self._published < head.size:
+        self._newest_id: str | None = None
+        if self._last_signed != self._current or not head.note or self._published < head.size:
             self._publish()
 
     @property
     def size(self) -> int:
         """Entries in the log."""
-        return self._edge.size
+        return self._current.size
 
     # --- committing -------------------------------------------------------------------------------------------------
 
@@ -91,7 +96,7 @@ class Sequencer:
 
         ``also`` writes something more in the same transaction.
         """
-        before = self._current()
+        before = self._current
         with self._store.transaction():
             for submission in batch:
                 if isinstance(submission, BeginAttempt):
@@ -99,10 +104,11 @@ class Sequencer:
             self._stage([submission for submission in batch if isinstance(submission, AppendEntry)])
             if also:
                 also()
-            after = self._current()
+            after = SignedHead(self._tiles.size, self._tiles.root())
             if after.size > before.size:
                 self._store.put_tiles(self._tiles.take_changed())
                 self._store.advance_head((before.size, before.root), (after.size, after.root))
+        self._current = after
         if after.size > before.size:
             self._publish()
         for submission in batch:
@@ -111,31 +117,44 @@ class Sequencer:
 
     def _stage(self, items: Sequence[AppendEntry]) -> None:
         """Write entries inside the transaction, except events that are there already."""
-        known = dict(self._store.known([item.event_id for item in items]))
-        entries, concluded = list[NewEntry](), list[str]()
+        new = self._new_among(items)
+        for start in range(0, len(new), _AT_ONCE):
+            part = new[start : start + _AT_ONCE]
+            entries = [NewEntry(item.index, item.body, leaf_hash(item.body), item.row) for item in part]
+            self._store.add_entries(entries)
+            self._tiles.extend([one.leaf for one in entries])
+            for item in part:
+                if item.sealed:
+                    self._store.add_sealed(item.event_id, item.sealed)
+        concluded = [item.concludes for item in new if item.concludes]
+        if concluded:
+            self._store.remove_pending(concluded)
+
+    def _new_among(self, items: Sequence[AppendEntry]) -> list[AppendEntry]:
+        """Those that are not in the log yet, each with its index; of the others, where they are or why they may not be.
+
+        Ids begin with their time (RFC 9562, version 7), so most are greater than every id of the log, and new. Only the
+        others have to be looked for: repeats, and what was made earlier than something that came sooner.
+        """
+        if self._newest_id is None:
+            self._newest_id = self._store.writer.newest_event_id() or ""
+        older = [item.event_id for item in items if item.event_id <= self._newest_id]
+        known = dict(self._store.known(older)) if older else {}
+        new: list[AppendEntry] = []
         for item in items:
             earlier = known.get(item.event_id)
             if earlier is not None:
                 item.index = earlier[0]
                 item.error = None if earlier[1] == item.body else already_recorded(item.event_id, item.index)
                 continue
-            item.index = self._edge.size
+            item.index = self._tiles.size + len(new)
             known[item.event_id] = (item.index, item.body)
-            leaf = leaf_hash(item.body)
-            entries.append(NewEntry(item.index, item.body, leaf, item.row))
-            if item.sealed:
-                self._store.add_sealed(item.event_id, item.sealed)
-            self._edge.append(leaf)
-            if item.concludes:
-                concluded.append(item.concludes)
-        if entries:
-            self._tiles.extend([one.leaf for one in entries])
-            self._store.add_entries(entries)
-        if concluded:
-            self._store.remove_pending(concluded)
+            new.append(item)
+        self._newest_id = max(self._newest_id, *known, "")
+        return new
 
     def _publish(self) -> None:
-        current = self._current()
+        current = self._current
         self._signed.swap(self._signer.name, self._last_signed, current)
         self._last_signed = current
         note = sign_checkpoint(self._signer, current.size, current.root)
@@ -143,9 +162,6 @@ class Sequencer:
         with self._store.transaction(durable=False):  # losing it costs nothing: the next start signs the same again
             self._store.put_note(current.size, note, keep=fills_a_tile)
         self._published = current.size
-
-    def _current(self) -> SignedHead:
-        return SignedHead(self._edge.size, self._edge.root())
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
@@ -156,7 +172,7 @@ class Sequencer:
 
     def _check_head(self, head: Head) -> int:
         """The size of the published checkpoint, after comparing head, entries, tiles and checkpoint."""
-        if self._edge.root() != head.root:
+        if self._current.root != head.root:
             raise AuditStoreDamaged(
                 f"The tree hashes of the audit store do not lead to its head of {head.size} entries."
             )
@@ -220,4 +236,4 @@ class Sequencer:
 
     def _holds(self, size: int, root: bytes) -> bool:
         """Whether the first ``size`` entries have that root, by the stored tree hashes."""
-        return size <= self._edge.size and root == (self._subtree(0, size) if size else EMPTY_ROOT)
+        return size <= self._current.size and root == (self._subtree(0, size) if size else EMPTY_ROOT)

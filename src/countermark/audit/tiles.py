@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, SubtreeOracle, node_hash, perfect_root, split_point
+from countermark.audit.tree import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    SubtreeOracle,
+    edge_within,
+    levels_over,
+    node_hash,
+    perfect_root,
+    root_over,
+    split_point,
+)
 
 TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 1 << TILE_HEIGHT
@@ -105,9 +115,12 @@ class HashedTree:
 
 
 class TileBuilder:
-    """Grows the tiles of a tree leaf by leaf, and remembers which tiles changed.
+    """Grows the tiles of a tree leaf by leaf, remembers which tiles changed, and knows the tree's root.
 
     Only the rightmost tile of each level is in memory.
+
+    Raises:
+        LookupError: a stored tile is narrower than a tree of ``size`` entries needs.
     """
 
     def __init__(self, size: int = 0, read: ReadTile | None = None) -> None:
@@ -122,6 +135,18 @@ class TileBuilder:
             self._counts.append(count)
             self._rightmost.append(bytearray(held))
 
+    @property
+    def size(self) -> int:
+        """Leaves in the tree."""
+        return self._counts[0] if self._counts else 0
+
+    def root(self) -> bytes:
+        """The tree's root now: at most 255 hashes a level, whatever was added since it was asked for last."""
+        edge: list[bytes] = []
+        for tile in reversed(self._rightmost):
+            edge += edge_within(levels_over(split_hashes(bytes(tile))), len(tile) // HASH_BYTES)
+        return root_over(edge)
+
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash, and the hashes of the tiles that it fills."""
         self._push(0, leaf)
@@ -130,7 +155,7 @@ class TileBuilder:
         """Add leaf hashes, a tile's worth at a time."""
         start = 0
         while start < len(leaves):
-            room = TILE_WIDTH - (self._counts[0] % TILE_WIDTH if self._counts else 0)
+            room = TILE_WIDTH - self.size % TILE_WIDTH
             self._push(0, *leaves[start : start + room])
             start += room
 

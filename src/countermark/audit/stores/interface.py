@@ -120,6 +120,9 @@ class StoreReader(Protocol):
     def index_of(self, event_id: str) -> int | None:
         """Where an event stands."""
 
+    def newest_event_id(self) -> str | None:
+        """The greatest event id of the log, as text; ``None`` in an empty one."""
+
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first; all of them where ``limit`` is negative."""
 
@@ -191,7 +194,7 @@ class WriterStore(Protocol):
         """Index and bytes of those events that are in the log already."""
 
     def add_entries(self, entries: Sequence[NewEntry]) -> None:
-        """Store entries and their index rows."""
+        """Store entries that follow those stored last, and their index rows. A batch may come in several parts."""
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""

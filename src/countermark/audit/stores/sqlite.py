@@ -137,9 +137,10 @@ class SqliteStore:
         return {event_id: (index, self.writer.body(index)) for event_id, index in found}
 
     def add_entries(self, entries: Sequence[NewEntry]) -> None:
-        """Store entries and their index rows."""
+        """Store entries that follow those stored last, and their index rows. A batch may come in several parts."""
         self._connection.executemany("INSERT INTO entry VALUES (?, ?)", ((one.index, one.body) for one in entries))
-        add_look_ups(self._connection, [(one.index, one.leaf, one.row) for one in entries])
+        with index_reported():
+            add_look_ups(self._connection, [(one.index, one.leaf, one.row) for one in entries])
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""

@@ -141,6 +141,11 @@ class SqliteReader:
         return int(row[0]) if row else None
 
     @_by_index
+    def newest_event_id(self) -> str | None:
+        """The greatest event id of the log, as text; ``None`` in an empty one."""
+        return self._execute("SELECT max(event_id) FROM event_index").fetchone()[0]  # type: ignore[no-any-return]
+
+    @_by_index
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first."""
         return search(self.connection, wanted, limit)

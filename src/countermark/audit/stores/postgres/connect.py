@@ -73,10 +73,15 @@ def connect(parameters: dict[str, Any]) -> Connection:
 
 @contextmanager
 def reported(name: str) -> Iterator[None]:
-    """Turn the driver's errors into ours, naming the store."""
+    """Turn the driver's errors into ours, naming the store.
+
+    A sequencer's statements go out unwaited for, so only the message can tell when it was one over the look-up index.
+    """
     try:
         yield
     except _DAMAGE as error:
+        if "event_index" in _first_line(error):
+            raise _index_unusable(error) from error
         raise AuditStoreDamaged(f"The audit store {name} cannot be read: {_first_line(error)}") from error
     except errors.InsufficientPrivilege as error:
         raise AuditError(
@@ -96,7 +101,11 @@ def index_reported() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise AuditIndexUnusable(f"The log's look-up index cannot be used: {_first_line(error)}") from error
+        raise _index_unusable(error) from error
+
+
+def _index_unusable(error: psycopg.Error) -> AuditIndexUnusable:
+    return AuditIndexUnusable(f"The log's look-up index cannot be used: {_first_line(error)}")
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -126,6 +126,11 @@ class PostgresReader:
         return self._one("SELECT seq FROM event_index WHERE event_id = %s", (event_id,))  # type: ignore[no-any-return]
 
     @index_reported()
+    def newest_event_id(self) -> str | None:
+        """The greatest event id of the log, as text; ``None`` in an empty one."""
+        return self._one("SELECT max(event_id) FROM event_index")  # type: ignore[no-any-return]
+
+    @index_reported()
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first; all of them where ``limit`` is negative."""
         conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]

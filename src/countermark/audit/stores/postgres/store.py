@@ -174,6 +174,8 @@ class SequencerStore:
         except psycopg.Error as error:
             with reported(self.name):
                 raise error
+        finally:
+            self._new = set()  # what was taken is in the log now, or this sequencer is at its end
 
     def create(self, origin: str, verifier_key: str) -> None:
         """Make the rows of a new, empty log. Call inside a transaction."""
@@ -188,8 +190,7 @@ class SequencerStore:
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, tuple[int, bytes | None]]:
         """Index and bytes of those events that are in the log already."""
-        new, self._new = self._new, set()  # once these are in the log they are no longer
-        event_ids = [event_id for event_id in event_ids if event_id not in new]
+        event_ids = [event_id for event_id in event_ids if event_id not in self._new]
         if not event_ids:
             return {}
         query = (
@@ -201,7 +202,7 @@ class SequencerStore:
         return {event_id: (seq, body) for event_id, seq, body in rows}
 
     def add_entries(self, entries: Sequence[NewEntry]) -> None:
-        """Store entries and their index rows."""
+        """Store entries that follow those stored last, and their index rows. A batch may come in several parts."""
         numbers = [one.index for one in entries]
         self._execute(
             INSERT_ENTRY,
