@@ -3,7 +3,8 @@
 ``python -m benchmarks.audit_postgres`` starts a server of its own in a temporary folder (never as root) and measures,
 in this order and each ``--repeats`` times: one writer; 24 writers as threads of one process, of four, and as 24
 processes; 24 writers that each take a lock and commit alone, as the peer without an inbox; batches of 1,000 beside
-plain inserts of the same bodies, and of the same rows into the same tables and indices. Medians are printed as JSON.
+plain inserts of bodies alone, and of all the bytes that the log stores of them into the same tables and indices, row by
+row as applications do and by the log's own statements. Medians are printed as JSON.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.audit import fresh_id
 from countermark.audit import AuditLog, NoteSigner
 from countermark.audit.canonical import canonical_bytes, event_document
 from countermark.audit.commit import append_entry
+from countermark.audit.query import INDEX_COLUMNS
 from countermark.audit.stores.postgres.reindex import INSERT_INDEX
 from countermark.audit.stores.postgres.store import INSERT_ENTRY
 from countermark.model import Event
@@ -109,20 +111,28 @@ def measure(kind: str, url: str, signed: str, shape: tuple[int, int], seconds: f
     return sum(int(count) for count, _ in said) / took, statistics.median(float(latency) for _, latency in said)
 
 
-def batches(url: str, rows_url: str, signed: str, seconds: float) -> list[float]:
-    """Seconds of a batch of 1,000, medians, in turns: the log's, plain inserts of bodies, and of the log's own rows.
+PEERS = ("bodies only", "the same rows and indices", "the same, by the log's own statements")
+INSERT_ROW = "INSERT INTO event_index VALUES (%s, %s" + ", %s" * len(INDEX_COLUMNS) + ")"
 
-    Bytes and look-up columns are made beforehand for all three. The last go into the log's own tables and indices in
-    another database, by the log's own statements: B-trees over what is looked up and listed by, as an ordinary
-    application would have them, without hashes, inbox or signature.
+
+def batches(url: str, new_database: Callable[[], str], signed: str, seconds: float) -> list[float]:
+    """Seconds of a batch of 1,000, medians, in turns: the log's and those of :data:`PEERS`.
+
+    Bytes and look-up columns are made beforehand for all. The same rows go into the log's own tables and indices in
+    other databases: B-trees over what is looked up and listed by, as an ordinary application would have them, without
+    hashes, inbox or signature. Once with psycopg's ``executemany``, once a column an array, as the log itself does.
     """
-    AuditLog.migrate(rows_url)
+    rows_url, arrays_url = new_database(), new_database()
+    for one in (rows_url, arrays_url):
+        AuditLog.migrate(one)
     taken: list[list[float]] = []
     with (
         AuditLog.open(url, signer=SIGNER, signed=signed) as log,
         psycopg.connect(url, autocommit=True) as plain,
         psycopg.connect(rows_url, autocommit=True) as same,
+        psycopg.connect(arrays_url, autocommit=True) as arrays,
         plain.cursor() as cursor,
+        same.cursor() as rows_cursor,
     ):
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
@@ -131,6 +141,8 @@ def batches(url: str, rows_url: str, signed: str, seconds: float) -> list[float]
             bodies = [canonical_bytes(document) for document in documents]
             assert log._writer is not None
             items = [append_entry(*one) for one in zip(documents, bodies, strict=True)]
+            leaves = [bytes(32)] * BATCH
+            rows = [(number, leaf, *item.row) for number, leaf, item in zip(numbers, leaves, items, strict=True)]
             columns = [list(column) for column in zip(*(item.row for item in items), strict=True)]
             began = time.perf_counter()
             log._writer.submit(items)
@@ -139,9 +151,14 @@ def batches(url: str, rows_url: str, signed: str, seconds: float) -> list[float]
                 cursor.executemany("INSERT INTO plain VALUES (%s, %s)", list(zip(numbers, bodies, strict=True)))
             inserted = time.perf_counter()
             with same.transaction():
-                same.execute(INSERT_ENTRY, (numbers, bodies))
-                same.execute(INSERT_INDEX, (numbers, [bytes(32)] * BATCH, *columns))
-            taken.append([logged - began, inserted - logged, time.perf_counter() - inserted])
+                rows_cursor.executemany("INSERT INTO entry VALUES (%s, %s)", list(zip(numbers, bodies, strict=True)))
+                rows_cursor.executemany(INSERT_ROW, rows)
+            by_row = time.perf_counter()
+            with arrays.transaction():
+                arrays.execute(INSERT_ENTRY, (numbers, bodies))
+                arrays.execute(INSERT_INDEX, (numbers, leaves, *columns))
+            by_array = time.perf_counter()
+            taken.append([logged - began, inserted - logged, by_row - inserted, by_array - by_row])
     return [statistics.median(column) for column in zip(*taken, strict=True)]
 
 
@@ -176,13 +193,13 @@ def main() -> None:
                 results.setdefault(name, []).append(measured)
             peer = measure("alone", _new(server), signed, (24, 1), options.seconds)
             results.setdefault("24 processes, a lock and a commit each, unsigned", []).append(peer)
-            of_batches.append(batches(_new(server), server.new_database(), signed, options.seconds))
+            of_batches.append(batches(_new(server), server.new_database, signed, options.seconds))
     for name, runs in results.items():
         first, second = (round(statistics.median(column), 1) for column in zip(*runs, strict=True))
         print(json.dumps({"what": name, "per_s": first, "median_ms": second}))
     ours, *others = [statistics.median(column) for column in zip(*of_batches, strict=True)]
     print(json.dumps({"what": "batches of 1,000", "per_s": round(BATCH / ours, 1)}))
-    for name, theirs in zip(("bodies only", "the same rows and indices"), others, strict=True):
+    for name, theirs in zip(PEERS, others, strict=True):
         rate, share = round(BATCH / theirs, 1), round(theirs / ours, 2)
         print(json.dumps({"what": f"plain inserts: {name}", "per_s": rate, "the log takes": share}))
 

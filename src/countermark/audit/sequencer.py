@@ -18,12 +18,12 @@ from typing import Final
 from countermark.audit.checkpoint import open_checkpoint, sign_checkpoint
 from countermark.audit.commit import MAX_BATCH, AppendEntry, BeginAttempt, Submission, already_recorded
 from countermark.audit.note import NoteSigner, format_vkey
-from countermark.audit.stores.interface import Head, NewEntry, SignedHead, SignedRecord, WriterStore
+from countermark.audit.stores.interface import Head, SignedHead, SignedRecord, WriterStore
 from countermark.audit.tiles import TILE_WIDTH, TileBuilder, subtree_oracle
 from countermark.audit.tree import EMPTY_ROOT, HASH_BYTES, leaf_hash
 from countermark.errors import AuditRollback, AuditStoreDamaged, KeyUnavailable, ProofInvalid
 
-_AT_ONCE: Final = 256
+_AT_ONCE: Final = 512
 """Entries that go to the store together: a database server works on them while the next are hashed."""
 
 
@@ -120,12 +120,14 @@ class Sequencer:
         new = self._new_among(items)
         for start in range(0, len(new), _AT_ONCE):
             part = new[start : start + _AT_ONCE]
-            entries = [NewEntry(item.index, item.body, leaf_hash(item.body), item.row) for item in part]
-            self._store.add_entries(entries)
-            self._tiles.extend([one.leaf for one in entries])
-            for item in part:
-                if item.sealed:
-                    self._store.add_sealed(item.event_id, item.sealed)
+            first, bodies = part[0].index, [item.body for item in part]
+            self._store.add_bodies(first, bodies)
+            leaves = [leaf_hash(body) for body in bodies]
+            self._store.add_look_ups(first, leaves, [item.row for item in part])
+            self._tiles.extend(leaves)
+        for item in new:
+            if item.sealed:
+                self._store.add_sealed(item.event_id, item.sealed)
         concluded = [item.concludes for item in new if item.concludes]
         if concluded:
             self._store.remove_pending(concluded)

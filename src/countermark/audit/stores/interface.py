@@ -47,16 +47,6 @@ class Pending:
     time: str
 
 
-@dataclass(frozen=True)
-class NewEntry:
-    """An entry on its way into the store: number, bytes, leaf hash and look-up columns."""
-
-    index: int
-    body: bytes
-    leaf: bytes
-    row: IndexRow
-
-
 StoredRow = tuple[int, bytes, bytes | None, tuple[str | None, ...]]
 """An entry's number and body, and what the index says of it: leaf hash and columns (``None`` without a row there)."""
 
@@ -193,8 +183,11 @@ class WriterStore(Protocol):
     def known(self, event_ids: Sequence[str]) -> Mapping[str, tuple[int, bytes | None]]:
         """Index and bytes of those events that are in the log already."""
 
-    def add_entries(self, entries: Sequence[NewEntry]) -> None:
-        """Store entries that follow those stored last, and their index rows. A batch may come in several parts."""
+    def add_bodies(self, first: int, bodies: Sequence[bytes]) -> None:
+        """Store entries, of which ``first`` is the index of the first."""
+
+    def add_look_ups(self, first: int, leaves: Sequence[bytes], rows: Sequence[IndexRow]) -> None:
+        """Index entries by leaf hash and look-up columns."""
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""

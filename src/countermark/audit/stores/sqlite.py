@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from countermark.audit.privacy import Sealed
-from countermark.audit.stores.interface import NewEntry
+from countermark.audit.query import IndexRow
 from countermark.audit.stores.sqlite_lookups import add_look_ups
 from countermark.audit.stores.sqlite_reader import SqliteReader
 from countermark.audit.stores.sqlite_schema import (
@@ -136,11 +136,15 @@ class SqliteStore:
             found = self._connection.execute(query, (json.dumps(list(event_ids)),)).fetchall()
         return {event_id: (index, self.writer.body(index)) for event_id, index in found}
 
-    def add_entries(self, entries: Sequence[NewEntry]) -> None:
-        """Store entries that follow those stored last, and their index rows. A batch may come in several parts."""
-        self._connection.executemany("INSERT INTO entry VALUES (?, ?)", ((one.index, one.body) for one in entries))
+    def add_bodies(self, first: int, bodies: Sequence[bytes]) -> None:
+        """Store entries, of which ``first`` is the index of the first."""
+        self._connection.executemany("INSERT INTO entry VALUES (?, ?)", enumerate(bodies, first))
+
+    def add_look_ups(self, first: int, leaves: Sequence[bytes], rows: Sequence[IndexRow]) -> None:
+        """Index entries by leaf hash and look-up columns."""
         with index_reported():
-            add_look_ups(self._connection, [(one.index, one.leaf, one.row) for one in entries])
+            numbers = range(first, first + len(rows))
+            add_look_ups(self._connection, list(zip(numbers, leaves, rows, strict=True)))
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""

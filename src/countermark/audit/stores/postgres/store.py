@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors
 
 from countermark.audit.privacy import Sealed
-from countermark.audit.stores.interface import NewEntry
+from countermark.audit.query import IndexRow
 from countermark.audit.stores.postgres.connect import Connection, connect, index_reported, reported, store_name
 from countermark.audit.stores.postgres.reader import PostgresReader
 from countermark.audit.stores.postgres.reindex import INSERT_INDEX
@@ -50,6 +50,10 @@ SELECT ln(count(*)) FROM moved"""
 _TAKE = """SELECT inbox.id, inbox.event_id, inbox.body, inbox.sealed, inbox.channel, event_index.seq
 FROM inbox LEFT JOIN event_index USING (event_id) ORDER BY inbox.id LIMIT %s"""
 ADD_PENDING = "INSERT INTO pending (attempt, tenant, time, session) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+
+
+def _numbers(first: int, entries: Sequence[object]) -> list[int]:
+    return list(range(first, first + len(entries)))
 
 
 class PostgresStore:
@@ -195,21 +199,20 @@ class SequencerStore:
             return {}
         query = (
             "SELECT event_id, seq, body FROM event_index LEFT JOIN entry USING (seq)"
-            ' WHERE event_id = ANY(%s COLLATE "C")'
+            ' WHERE event_id = ANY(%b::text[] COLLATE "C")'
         )
         with index_reported():
             rows = self._connection.execute(query, (list(event_ids),), binary=True)
         return {event_id: (seq, body) for event_id, seq, body in rows}
 
-    def add_entries(self, entries: Sequence[NewEntry]) -> None:
-        """Store entries that follow those stored last, and their index rows. A batch may come in several parts."""
-        numbers = [one.index for one in entries]
-        self._execute(
-            INSERT_ENTRY,
-            (numbers, [one.body for one in entries]),
-        )
-        columns = zip(*((one.leaf, *one.row) for one in entries), strict=True)
-        self._connection.execute(INSERT_INDEX, (numbers, *map(list, columns)))
+    def add_bodies(self, first: int, bodies: Sequence[bytes]) -> None:
+        """Store entries, of which ``first`` is the index of the first."""
+        self._execute(INSERT_ENTRY, (_numbers(first, bodies), list(bodies)))
+
+    def add_look_ups(self, first: int, leaves: Sequence[bytes], rows: Sequence[IndexRow]) -> None:
+        """Index entries by leaf hash and look-up columns."""
+        columns = map(list, zip(*rows, strict=True))
+        self._connection.execute(INSERT_INDEX, (_numbers(first, leaves), list(leaves), *columns))
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""
@@ -244,7 +247,7 @@ class SequencerStore:
 
     def remove_pending(self, attempts: Sequence[str]) -> None:
         """These attempts have their outcome."""
-        self._execute("DELETE FROM pending WHERE attempt = ANY(%s)", (list(attempts),))
+        self._execute("DELETE FROM pending WHERE attempt = ANY(%b::text[])", (list(attempts),))
 
     def remove_from_inbox(
         self, ids: Sequence[int], refused: Sequence[tuple[int, str, str]], waiting: Sequence[str]
