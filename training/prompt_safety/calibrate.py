@@ -27,7 +27,7 @@ from countermark.safety.prompt_model import (
 )
 
 NGRAM_WEIGHT = 0.3
-PRIOR = 1 / 7
+PRIOR = 1 / 11
 """The share of unsafe prompts in the stream that the probabilities are meant for: many attacks, but not half of it.
 What the shares below allow on the calibration split should lie near the default policy's .50 and .85."""
 MODEL_FILES = (ENCODER_FILE, TOKENIZER_FILE, NGRAM_FILE, LEXICON_FILE, STYLE_FILE)

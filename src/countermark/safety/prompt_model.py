@@ -33,7 +33,7 @@ from countermark.safety.styles import strip_style, without_stop
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-minilm"
-DETECTOR_VERSION: Final = "6"
+DETECTOR_VERSION: Final = "7"
 WINDOW_TOKENS: Final = 70  # and the two that open and close a sequence
 WINDOW_OVERLAP: Final = 20
 _CLAUSE_ENDS: Final = frozenset(".,;!?|")
