@@ -104,8 +104,9 @@ class Sequencer:
             self._stage([submission for submission in batch if isinstance(submission, AppendEntry)])
             if also:
                 also()
-            after = SignedHead(self._tiles.size, self._tiles.root())
-            if after.size > before.size:
+            after = before
+            if self._tiles.size > before.size:
+                after = SignedHead(self._tiles.size, self._tiles.root())
                 self._store.put_tiles(self._tiles.take_changed())
                 self._store.advance_head((before.size, before.root), (after.size, after.root))
         self._current = after

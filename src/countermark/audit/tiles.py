@@ -7,6 +7,7 @@ entries each; a hash stands at a level above 0 only once its subtree of 256 hash
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from countermark.audit.tree import (
@@ -14,8 +15,8 @@ from countermark.audit.tree import (
     HASH_BYTES,
     SubtreeOracle,
     edge_within,
-    levels_over,
     node_hash,
+    paired,
     perfect_root,
     root_over,
     split_point,
@@ -114,6 +115,32 @@ class HashedTree:
         return self.subtree(0, size) if size else EMPTY_ROOT
 
 
+class _OpenTile:
+    """The rightmost tile of a level while it fills: its hashes and the perfect subtrees over them, hashed once."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, hashes: Sequence[bytes] = ()) -> None:
+        self._levels: list[list[bytes]] = [[] for _ in range(TILE_HEIGHT + 1)]
+        self.add(hashes)
+
+    def __len__(self) -> int:
+        return len(self._levels[0])
+
+    def add(self, hashes: Sequence[bytes]) -> None:
+        """Add hashes, no more than there is room for."""
+        self._levels[0] += hashes
+        for below, above in pairwise(self._levels):
+            above.extend(paired(below[2 * len(above) :]))
+
+    def edge(self) -> tuple[bytes, ...]:
+        """The roots of its perfect subtrees, largest first; of a full tile the one over all of it."""
+        return edge_within(self._levels, len(self))
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._levels[0])
+
+
 class TileBuilder:
     """Grows the tiles of a tree leaf by leaf, remembers which tiles changed, and knows the tree's root.
 
@@ -125,7 +152,7 @@ class TileBuilder:
 
     def __init__(self, size: int = 0, read: ReadTile | None = None) -> None:
         self._counts: list[int] = []
-        self._rightmost: list[bytearray] = []
+        self._open: list[_OpenTile] = []
         self._changed: dict[tuple[int, int], bytes] = {}
         for level, count in tile_sizes(size):
             index, width = divmod(count, TILE_WIDTH)
@@ -133,7 +160,7 @@ class TileBuilder:
             if len(held) != width * HASH_BYTES:
                 raise LookupError(f"tile {index} of level {level} holds fewer than {width} hashes")
             self._counts.append(count)
-            self._rightmost.append(bytearray(held))
+            self._open.append(_OpenTile(split_hashes(held)))
 
     @property
     def size(self) -> int:
@@ -141,11 +168,8 @@ class TileBuilder:
         return self._counts[0] if self._counts else 0
 
     def root(self) -> bytes:
-        """The tree's root now: at most 255 hashes a level, whatever was added since it was asked for last."""
-        edge: list[bytes] = []
-        for tile in reversed(self._rightmost):
-            edge += edge_within(levels_over(split_hashes(bytes(tile))), len(tile) // HASH_BYTES)
-        return root_over(edge)
+        """The tree's root now; O(log n) hashes."""
+        return root_over([one for tile in reversed(self._open) for one in tile.edge()])
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash, and the hashes of the tiles that it fills."""
@@ -161,22 +185,21 @@ class TileBuilder:
 
     def take_changed(self) -> list[tuple[int, int, bytes]]:
         """``(level, index, hashes)`` of each tile that changed since the last call."""
-        for level, tile in enumerate(self._rightmost):
+        for level, tile in enumerate(self._open):
             if tile:
                 self._changed[level, self._counts[level] // TILE_WIDTH] = bytes(tile)
         changed = [(level, index, hashes) for (level, index), hashes in self._changed.items()]
         self._changed = {}
         return changed
 
-    def _push(self, level: int, *values: bytes) -> None:
-        if level == len(self._rightmost):
+    def _push(self, level: int, *hashes: bytes) -> None:
+        if level == len(self._open):
             self._counts.append(0)
-            self._rightmost.append(bytearray())
-        tile = self._rightmost[level]
-        tile += b"".join(values)
-        self._counts[level] += len(values)
-        if len(tile) == FULL_TILE_BYTES:
-            full = bytes(tile)
-            tile.clear()
-            self._changed[level, self._counts[level] // TILE_WIDTH - 1] = full
-            self._push(level + 1, perfect_root(split_hashes(full)))
+            self._open.append(_OpenTile())
+        tile = self._open[level]
+        tile.add(hashes)
+        self._counts[level] += len(hashes)
+        if len(tile) == TILE_WIDTH:
+            self._changed[level, self._counts[level] // TILE_WIDTH - 1] = bytes(tile)
+            self._open[level] = _OpenTile()
+            self._push(level + 1, *tile.edge())

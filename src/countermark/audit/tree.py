@@ -7,7 +7,7 @@ Proofs are made over a *subtree oracle*: a function ``subtree(start, end)`` that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from countermark.errors import ProofInvalid
@@ -39,16 +39,18 @@ def perfect_root(hashes: Sequence[bytes]) -> bytes:
     return levels_over(hashes)[-1][0]
 
 
-def levels_over(hashes: Sequence[bytes]) -> list[list[bytes]]:
-    """All perfect subtrees over neighbouring hashes, level by level: the hashes, their pairs, and so on.
+def paired(hashes: Iterable[bytes]) -> list[bytes]:
+    """The nodes over neighbouring hashes; a last one without a neighbour has none yet."""
+    sha256, pairs = hashlib.sha256, iter(hashes)
+    # node_hash written out: its call would cost as much as half of the hashing
+    return [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
 
-    Where a level is odd, its last hash has no partner yet and the next level goes without it.
-    """
-    sha256, levels = hashlib.sha256, [list(hashes)]
+
+def levels_over(hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """All perfect subtrees over neighbouring hashes, level by level: the hashes, their pairs, and so on."""
+    levels = [list(hashes)]
     while len(levels[-1]) > 1:
-        # node_hash written out: its call would cost as much as half of the hashing
-        pairs = iter(levels[-1])
-        levels.append([sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)])
+        levels.append(paired(levels[-1]))
     return levels
 
 
