@@ -17,7 +17,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
 from typing import Final
 
@@ -36,6 +35,11 @@ INDEX_STEP: Final = 4096
 WORTH_PROCESSES: Final = 4
 """Below so many stretches, starting other processes costs more than they bring."""
 
+_AHEAD: Final = 8
+"""How many stretches a process, at most, this one is ahead of the slowest."""
+
+Stretch = tuple[int, int]
+"""The first entry, and the one after the last."""
 Progress = Callable[[int, int], None]
 OpenStore = Callable[[], ReaderStore]
 """Opens the store once more, in another process: must be picklable."""
@@ -144,12 +148,12 @@ class Plan:
     stretch: int = STRETCH
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether other processes do the work."""
+    def shared(self) -> bool:
+        """Whether other processes take part."""
         return self.jobs > 1 and self.open_store is not None and self.size >= WORTH_PROCESSES * self.stretch
 
-    def stretches(self) -> list[tuple[int, int]]:
-        """``(first, end)`` of each stretch."""
+    def stretches(self) -> list[Stretch]:
+        """All of them, in order."""
         return [(first, min(first + self.stretch, self.size)) for first in range(0, self.size, self.stretch)]
 
     def sizes_within(self, first: int, end: int) -> list[int]:
@@ -220,44 +224,65 @@ class _Growing:
 # --- several processes ----------------------------------------------------------------------------------------------
 
 
-def _all_swept(reader: StoreReader, plan: Plan) -> Iterator[tuple[tuple[int, int], Swept | None]]:
+def _all_swept(reader: StoreReader, plan: Plan) -> Iterator[tuple[Stretch, Swept | None]]:
     """Every stretch and its outcome, in order."""
     stretches = plan.stretches()
-    if plan.elsewhere:
+    if plan.shared:
         full = stretches[: plan.size // plan.stretch]
         stretches = stretches[len(full) :]
-        yield from _swept_elsewhere(reader, plan, full)
+        yield from _swept_together(reader, plan, full)
     for stretch in stretches:
         yield stretch, _sweep_here(reader, plan, stretch)
 
 
-def _sweep_here(reader: StoreReader, plan: Plan, stretch: tuple[int, int]) -> Swept | None:
+def _sweep_here(reader: StoreReader, plan: Plan, stretch: Stretch) -> Swept | None:
     sizes = plan.sizes_within(*stretch)
     return sweep_stretch(reader, *stretch, sizes, index=plan.index, protected=plan.protected)
 
 
-def _swept_elsewhere(
-    reader: StoreReader, plan: Plan, stretches: Sequence[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], Swept | None]]:
-    """Sweep full stretches in other processes. Where one finds anything wrong, our own snapshot has the last word."""
+def _swept_together(
+    reader: StoreReader, plan: Plan, stretches: Sequence[Stretch]
+) -> Iterator[tuple[Stretch, Swept | None]]:
+    """Sweep full stretches in other processes and, while they start and work, in this one.
+
+    Where another finds anything wrong, our own snapshot has the last word.
+    """
     opening = partial(_open_store, plan.open_store)
-    pool = ProcessPoolExecutor(plan.jobs, get_context("spawn"), initializer=opening)
+    pool = ProcessPoolExecutor(plan.jobs - 1, get_context("spawn"), initializer=opening)
     try:
-        running: deque[Future[Swept | None]] = deque()
-        ahead = iter(stretches)
-        for stretch in stretches:
-            for first, end in islice(ahead, 2 * plan.jobs - len(running)):
-                sizes = plan.sizes_within(first, end)
-                asked = {"index": plan.index, "protected": plan.protected}
-                running.append(pool.submit(_sweep_there, first, end, sizes, **asked))
-            try:
-                swept = running.popleft().result()
-            except (CountermarkError, BrokenProcessPool):
-                swept = None
-            good = swept is not None and not swept.not_as_indexed
-            yield stretch, swept if good else _sweep_here(reader, plan, stretch)
+        ahead = deque(stretches)
+        begun: deque[tuple[Stretch, Future[Swept | None] | None, Swept | None]] = deque()
+        while ahead or begun:
+            busy = sum(future is not None and not future.done() for _, future, _ in begun)
+            for _ in range(min(2 * (plan.jobs - 1) - busy, len(ahead))):
+                begun.append((ahead[0], _sweep_there(pool, plan, ahead.popleft()), None))
+            stretch, future, swept = begun[0]
+            if future and not future.done() and ahead and len(begun) < _AHEAD * plan.jobs:
+                begun.append((ahead[0], None, _sweep_here(reader, plan, ahead.popleft())))
+                continue
+            begun.popleft()
+            yield stretch, _outcome(future) or _sweep_here(reader, plan, stretch) if future else swept
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _outcome(future: Future[Swept | None]) -> Swept | None:
+    """What another process found, if that is nothing wrong."""
+    try:
+        swept = future.result()
+    except (CountermarkError, BrokenProcessPool):
+        return None
+    return None if swept is None or swept.not_as_indexed else swept
+
+
+def _sweep_there(pool: ProcessPoolExecutor, plan: Plan, stretch: Stretch) -> Future[Swept | None]:
+    sizes = plan.sizes_within(*stretch)
+    try:
+        return pool.submit(_sweep_for_another, *stretch, sizes, index=plan.index, protected=plan.protected)
+    except BrokenProcessPool as error:
+        broken = Future[Swept | None]()
+        broken.set_exception(error)
+        return broken
 
 
 _store: ReaderStore | None = None
@@ -269,7 +294,7 @@ def _open_store(open_store: OpenStore | None) -> None:
     _store = open_store() if open_store else None
 
 
-def _sweep_there(first: int, end: int, sizes: Sequence[int], *, index: bool, protected: bool) -> Swept | None:
+def _sweep_for_another(first: int, end: int, sizes: Sequence[int], *, index: bool, protected: bool) -> Swept | None:
     assert _store is not None
     with _store.reader() as reader:
         return sweep_stretch(reader, first, end, sizes, index=index, protected=protected)

@@ -161,7 +161,7 @@ class Verification:
 
     def _sweep(self, plan: Plan) -> Intact | None:
         """Sweep the log; the database checks its own files beside us, where other processes sweep, or before."""
-        if self._open_store is None or not plan.elsewhere or not self._with_index:
+        if self._open_store is None or not plan.shared or not self._with_index:
             self._complain(self._reader.file_complaints() if self._with_index else [])
             return sweep(self._reader, plan, self._progress)
         with closing(self._open_store()) as store, store.reader() as reader, ThreadPoolExecutor(1) as beside:

@@ -57,7 +57,7 @@ def swept(path: Path, *, jobs: int = 1, sizes: tuple[int, ...] = (), index: bool
         size = reader.entry_count()
         opening = partial(SqliteStore, path, read_only=True)
         plan = Plan(size, sizes or (size,), index, jobs=jobs, open_store=opening, stretch=STRETCH)
-        assert plan.elsewhere == (jobs > 1)
+        assert plan.shared == (jobs > 1)
         done = sweep(reader, plan)
     store.close()
     return done
