@@ -3,8 +3,8 @@
 ``python -m benchmarks.audit_postgres`` starts a server of its own in a temporary folder (never as root) and measures,
 in this order and each ``--repeats`` times: one writer; 24 writers as threads of one process, of four, and as 24
 processes; 24 writers that each take a lock and commit alone, as the peer without an inbox; batches of 1,000 beside
-plain inserts of bodies alone, and of all the bytes that the log stores of them into the same tables and indices, row by
-row as applications do and by the log's own statements. Medians are printed as JSON.
+plain inserts (:data:`PEERS`). Then it fills a log with ``--entries`` and asks for a page of each kind of filter.
+Medians are printed as JSON.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.postgres_server import Server, running
 
-from benchmarks.audit import fresh_id
+from benchmarks.audit import ORDINARY, QUERIES, fill, fresh_id, median, timed
 from countermark.audit import AuditLog, NoteSigner
 from countermark.audit.canonical import canonical_bytes, event_document
 from countermark.audit.commit import append_entry
-from countermark.audit.query import INDEX_COLUMNS
-from countermark.audit.stores.postgres.reindex import INSERT_INDEX
+from countermark.audit.query import INDEX_COLUMNS, Filter
+from countermark.audit.stores.postgres.look_ups import INSERT_INDEX
 from countermark.audit.stores.postgres.store import INSERT_ENTRY
 from countermark.model import Event
 
@@ -111,55 +114,87 @@ def measure(kind: str, url: str, signed: str, shape: tuple[int, int], seconds: f
     return sum(int(count) for count, _ in said) / took, statistics.median(float(latency) for _, latency in said)
 
 
-PEERS = ("bodies only", "the same rows and indices", "the same, by the log's own statements")
+PEERS = (
+    "bodies only",
+    "an ordinary table's B-trees",
+    "the log's own tables, without postings",
+    "the same, a column an array, as the log sends them",
+)
+"""Plain inserts: of bodies; of bodies and look-up columns with an index for whatever a page is filtered by; of the same
+into the log's own tables, which leaves out postings, hashes, inbox and signature."""
+Plain = psycopg.Connection[tuple[Any, ...]]
 INSERT_ROW = "INSERT INTO event_index VALUES (%s, %s" + ", %s" * len(INDEX_COLUMNS) + ")"
 
 
-def batches(url: str, new_database: Callable[[], str], signed: str, seconds: float) -> list[float]:
-    """Seconds of a batch of 1,000, medians, in turns: the log's and those of :data:`PEERS`.
+def ordinary_indices() -> list[str]:
+    """What an application without postings would have: B-trees over what it filters by, and sets of words."""
+    sets = [name for name in ORDINARY if name in ("categories", "words")]
+    plain = [name for name in ORDINARY if name not in sets]
+    indices = [f"CREATE INDEX plain_{name} ON event_index ({name}, seq) WHERE {name} IS NOT NULL" for name in plain]
+    words = "CREATE INDEX plain_{0} ON event_index USING gin (string_to_array({0}, ' '))"
+    return indices + [words.format(name) for name in sets]
 
-    Bytes and look-up columns are made beforehand for all. The same rows go into the log's own tables and indices in
-    other databases: B-trees over what is looked up and listed by, as an ordinary application would have them, without
-    hashes, inbox or signature. Once with psycopg's ``executemany``, once a column an array, as the log itself does.
+
+def batches(url: str, new_database: Callable[[], str], signed: str, seconds: float) -> list[float]:
+    """Seconds of a batch of 1,000, medians, in turns: the log's and those of :data:`PEERS`, each in its own database.
+
+    Bytes and look-up columns are made beforehand for all. Rows go in with psycopg's ``executemany``.
     """
-    rows_url, arrays_url = new_database(), new_database()
-    for one in (rows_url, arrays_url):
+    places = [new_database() for _ in PEERS[1:]]
+    for one in places:
         AuditLog.migrate(one)
     taken: list[list[float]] = []
-    with (
-        AuditLog.open(url, signer=SIGNER, signed=signed) as log,
-        psycopg.connect(url, autocommit=True) as plain,
-        psycopg.connect(rows_url, autocommit=True) as same,
-        psycopg.connect(arrays_url, autocommit=True) as arrays,
-        plain.cursor() as cursor,
-        same.cursor() as rows_cursor,
-    ):
+    with ExitStack() as opened:
+        log = opened.enter_context(AuditLog.open(url, signer=SIGNER, signed=signed))
+        bodies_only, ordinary, own, arrays = (
+            opened.enter_context(psycopg.connect(one, autocommit=True)) for one in (url, *places)
+        )
+        for statement in ordinary_indices():
+            ordinary.execute(statement.encode())
+        assert log._writer is not None
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             documents = [event_document(event()) for _ in range(BATCH)]
             numbers = list(range(len(taken) * BATCH, (len(taken) + 1) * BATCH))
             bodies = [canonical_bytes(document) for document in documents]
-            assert log._writer is not None
             items = [append_entry(*one) for one in zip(documents, bodies, strict=True)]
             leaves = [bytes(32)] * BATCH
+            entries = list(zip(numbers, bodies, strict=True))
             rows = [(number, leaf, *item.row) for number, leaf, item in zip(numbers, leaves, items, strict=True)]
             columns = [list(column) for column in zip(*(item.row for item in items), strict=True)]
-            began = time.perf_counter()
-            log._writer.submit(items)
-            logged = time.perf_counter()
-            with plain.transaction():
-                cursor.executemany("INSERT INTO plain VALUES (%s, %s)", list(zip(numbers, bodies, strict=True)))
-            inserted = time.perf_counter()
-            with same.transaction():
-                rows_cursor.executemany("INSERT INTO entry VALUES (%s, %s)", list(zip(numbers, bodies, strict=True)))
-                rows_cursor.executemany(INSERT_ROW, rows)
-            by_row = time.perf_counter()
-            with arrays.transaction():
-                arrays.execute(INSERT_ENTRY, (numbers, bodies))
-                arrays.execute(INSERT_INDEX, (numbers, leaves, *columns))
-            by_array = time.perf_counter()
-            taken.append([logged - began, inserted - logged, by_row - inserted, by_array - by_row])
+            works = (
+                partial(log._writer.submit, items),
+                partial(insert, bodies_only, ("plain", entries, [])),
+                partial(insert, ordinary, ("entry", entries, rows)),
+                partial(insert, own, ("entry", entries, rows)),
+                partial(insert_columns, arrays, (numbers, bodies), (numbers, leaves, *columns)),
+            )
+            taken.append([timed(work) for work in works])
     return [statistics.median(column) for column in zip(*taken, strict=True)]
+
+
+def insert(connection: Plain, batch: tuple[str, list[Any], list[Any]]) -> None:
+    """Entries into a table, and their look-up columns, row by row in one durable transaction."""
+    table, entries, rows = batch
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {table} VALUES (%s, %s)".encode(), entries)
+        if rows:
+            cursor.executemany(INSERT_ROW.encode(), rows)
+
+
+def insert_columns(connection: Plain, entries: tuple[Any, ...], columns: tuple[Any, ...]) -> None:
+    """The same by the log's own statements."""
+    with connection.transaction():
+        connection.execute(INSERT_ENTRY, entries)
+        connection.execute(INSERT_INDEX, columns)
+
+
+def pages(url: str, signed: str, entries: int) -> dict[str, float]:
+    """Milliseconds of a page of 50 entries for each kind of filter, each entry read and checked."""
+    with AuditLog.open(url, signer=SIGNER, signed=signed) as log:
+        fill(log, entries)
+        asked = {name: partial(log.page, Filter(**conditions)) for name, conditions in QUERIES.items()}
+        return {name: median(work) * 1000 for name, work in asked.items()}
 
 
 def _body() -> bytes:
@@ -177,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the log that pages are asked of")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -194,6 +230,7 @@ def main() -> None:
             peer = measure("alone", _new(server), signed, (24, 1), options.seconds)
             results.setdefault("24 processes, a lock and a commit each, unsigned", []).append(peer)
             of_batches.append(batches(_new(server), server.new_database, signed, options.seconds))
+        asked = pages(server.new_database(), str(Path(folder) / "pages.db"), options.entries)
     for name, runs in results.items():
         first, second = (round(statistics.median(column), 1) for column in zip(*runs, strict=True))
         print(json.dumps({"what": name, "per_s": first, "median_ms": second}))
@@ -202,6 +239,8 @@ def main() -> None:
     for name, theirs in zip(PEERS, others, strict=True):
         rate, share = round(BATCH / theirs, 1), round(theirs / ours, 2)
         print(json.dumps({"what": f"plain inserts: {name}", "per_s": rate, "the log takes": share}))
+    for name, milliseconds in asked.items():
+        print(json.dumps({"what": f"page of {options.entries:,} entries: {name}", "ms": round(milliseconds, 1)}))
 
 
 if __name__ == "__main__":

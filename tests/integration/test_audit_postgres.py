@@ -526,7 +526,7 @@ def test_the_command_line_reads_verifies_and_migrates_it(
     for arguments, expected in {
         ("log", "list"): "generation.released",
         ("log", "verify"): '"intact": true',
-        ("log", "migrate"): '"after": "0001"',
+        ("log", "migrate"): '"after": "0002"',
         ("log", "reindex"): '"entries": 1',
         ("config", "show"): "postgres:***@",
     }.items():
@@ -568,7 +568,7 @@ def test_tables_of_another_version_are_refused_with_what_to_do(
 ) -> None:
     with open_log(database, signed):
         pass
-    assert migrate(database) == ("0001", "0001")
+    assert migrate(database) == ("0002", "0002")
     for version, remedy in (("0000", "countermark log migrate"), ("9999", "or a newer one")):
         postgres_server.execute(f"UPDATE alembic_version SET version_num = '{version}'", database)
         for options in ({}, {"read_only": True}):
@@ -578,7 +578,7 @@ def test_tables_of_another_version_are_refused_with_what_to_do(
 
 
 def test_the_index_has_the_columns_of_this_version(postgres_server: Server, database: str) -> None:
-    assert migrate(database) == ("", "0001")
+    assert migrate(database) == ("", "0002")
     columns = postgres_server.execute(
         "SELECT column_name FROM information_schema.columns WHERE table_name = 'event_index'", database
     )

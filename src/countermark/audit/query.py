@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+import orjson
+
 from countermark.errors import UsageError
 
 INDEX_COLUMNS: Final = (
@@ -63,6 +65,14 @@ def index_row(document: Mapping[str, Any]) -> IndexRow:
         _set_of([check["category"] for check in document.get("checks") or () if check.get("severity")]),
         _set_of([word for reason in document.get("reasons") or () for word in words_of(reason)]),
     )
+
+
+def columns_of(body: bytes) -> IndexRow | None:
+    """What the index should say of an entry; ``None`` where the entry is no event."""
+    try:
+        return index_row(orjson.loads(body))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def words_of(text: str) -> list[str]:

@@ -20,10 +20,8 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Final
 
-import orjson
-
 from countermark.audit.protected import Claims
-from countermark.audit.query import IndexRow, index_row
+from countermark.audit.query import IndexRow, columns_of
 from countermark.audit.stores.interface import ReaderStore, StoreReader
 from countermark.audit.tiles import FULL_TILE_BYTES, TILE_WIDTH, TileBuilder, tile_sizes
 from countermark.audit.tree import HASH_BYTES, CompactRange, edge_within, levels_over, root_over
@@ -72,14 +70,6 @@ class Intact:
     def root(self, size: int) -> bytes | None:
         """The root of the first ``size`` entries; ``None`` where there are not so many."""
         return self.roots.get(size)
-
-
-def columns_of(body: bytes) -> IndexRow | None:
-    """What the index should say of an entry; ``None`` where the entry is no event."""
-    try:
-        return index_row(orjson.loads(body))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 # --- one stretch ----------------------------------------------------------------------------------------------------

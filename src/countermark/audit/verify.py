@@ -22,8 +22,9 @@ from typing import Any, Final
 from countermark.audit.checkpoint import open_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span
 from countermark.audit.protected import Claims, check_protected
+from countermark.audit.query import columns_of
 from countermark.audit.stores.interface import SignedHead, StoreReader
-from countermark.audit.sweep import Intact, OpenStore, Plan, Progress, columns_of, sweep
+from countermark.audit.sweep import Intact, OpenStore, Plan, Progress, sweep
 from countermark.audit.tiles import TILE_WIDTH, HashedTree, split_hashes, tile_path
 from countermark.audit.tree import HASH_BYTES, leaf_hash
 from countermark.errors import ProofInvalid

@@ -12,9 +12,9 @@ from zlib import crc32
 import pytest
 
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
+from countermark.audit.stores.postings import BLOCK, FILTERS
 from countermark.audit.stores.sqlite_locators import LOCATED
 from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, add_look_ups, misfiled, search
-from countermark.audit.stores.sqlite_postings import BLOCK, FILTERS
 from countermark.errors import UsageError
 
 ENTRIES = 2 * BLOCK + 700

@@ -15,9 +15,9 @@ from countermark.audit import AuditLog, LogFindingKind
 from countermark.audit.canonical import canonical_bytes, event_document
 from countermark.audit.commit import AppendEntry
 from countermark.audit.query import index_row
+from countermark.audit.stores.postings import BLOCK
 from countermark.audit.stores.sqlite import SqliteStore
 from countermark.audit.stores.sqlite_locators import BUCKETS
-from countermark.audit.stores.sqlite_postings import BLOCK
 from countermark.audit.sweep import INDEX_STEP, Intact, Plan, sweep
 from countermark.audit.tiles import HashedTree
 

@@ -18,7 +18,7 @@ from typing import Final
 from zlib import crc32
 
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
-from countermark.audit.stores.sqlite_postings import BLOCK
+from countermark.audit.stores.postings import BLOCK
 
 LOCATED: Final = ("attempt", "output_sha256", "manifest_sha256", "watermark_payload")
 """The columns whose values can be found so; ``event_id``, which must be unique, has an index of its own."""

@@ -7,21 +7,25 @@ The newest block, still open, is answered from its rows alone, which are fewer t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
+from countermark.audit.stores.postings import BLOCK, blocks_of, misposted, posted, postings_of
 from countermark.audit.stores.sqlite_locators import BUCKETS, LOCATED, LOCATOR_TABLE, located, locators_of, misplaced
-from countermark.audit.stores.sqlite_postings import BLOCK, POSTING_TABLE, misposted, posted, postings_of
 
 _REQUIRED = ("event_id", "time", "type", "tenant", "attempt")
 _DEFINITIONS = ", ".join(f"{name} TEXT{' NOT NULL' if name in _REQUIRED else ''}" for name in INDEX_COLUMNS)
 _COLUMNS = ", ".join(INDEX_COLUMNS)
 
+_POSTING_TABLE = (
+    "CREATE TABLE posting (block INTEGER NOT NULL, term TEXT NOT NULL, bits BLOB NOT NULL,"
+    " PRIMARY KEY (block, term)) STRICT, WITHOUT ROWID;"
+)
 INDEX_TABLES: Final = ("event_index", "posting", "locator")
 INDEX_SCHEMA: Final = f"""
 CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, {_DEFINITIONS}, UNIQUE (event_id)) STRICT;
-{POSTING_TABLE}
+{_POSTING_TABLE}
 {LOCATOR_TABLE}
 """
 """What is derived from the entries, and can be made anew from them."""
@@ -37,7 +41,8 @@ def add_look_ups(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes
     first, end = rows[0][0], rows[-1][0] + 1
     for block in range(first // BLOCK, end // BLOCK):
         indexed = _indexed(connection, block)
-        postings = ((block, term, bits) for term, bits in sorted(postings_of(indexed).items()))
+        made = postings_of(block * BLOCK, [row for _, row in indexed])
+        postings = ((block, term, bits) for term, bits in sorted(made.items()))
         connection.executemany("INSERT OR REPLACE INTO posting VALUES (?, ?, ?)", postings)
         connection.executemany("INSERT OR REPLACE INTO locator VALUES (?, ?)", locators_of(block, indexed).items())
 
@@ -63,11 +68,12 @@ def misfiled(connection: sqlite3.Connection, first: int, expected: Sequence[tupl
         for index, (leaf, row) in enumerate(expected, first)
         if row is None or stored.get(index) != (index, leaf, *row)
     }
-    for block in range(first // BLOCK, -(-end // BLOCK)):
-        start = block * BLOCK
-        rows = list(enumerate((row for _, row in expected[start - first :][:BLOCK]), start))
-        events = [(index, row) for index, row in rows if row is not None] if len(rows) == BLOCK else []
-        wrong |= misposted(connection, block, events) | misplaced(connection, block, events)
+    for block, part in blocks_of(first, [row for _, row in expected]):
+        rows = part if len(part) == BLOCK else []
+        postings = dict(connection.execute("SELECT term, bits FROM posting WHERE block = ?", (block,)))
+        wrong |= misposted(block, postings_of(block * BLOCK, rows), postings)
+        events = [(index, row) for index, row in enumerate(rows, block * BLOCK) if row is not None]
+        wrong |= misplaced(connection, block, events)
     return wrong
 
 
@@ -108,8 +114,24 @@ def _in_full_blocks(
 ) -> Iterator[int]:
     """Matching entries of the first ``blocks``, newest first; ``one`` asks whether a single entry matches."""
     if wanted.given().keys().isdisjoint(LOCATED):
-        yield from posted(connection, wanted, blocks)
+        yield from posted(_Tables(connection), wanted, blocks)
         return
     for candidate in located(connection, wanted, blocks):
         if connection.execute(one, (*values, candidate)).fetchone():
             yield candidate
+
+
+class _Tables:
+    """What :func:`posted` asks for."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def postings(self, blocks: range, terms: Sequence[str]) -> Mapping[int, Mapping[str, bytes]]:
+        query = f"SELECT term, bits FROM posting WHERE block = ? AND term IN (?{', ?' * (len(terms) - 1)})"  # noqa: S608
+        return {block: dict(self._connection.execute(query, (block, *terms))) for block in blocks}
+
+    def matching(self, wanted: Filter, first: int, end: int) -> list[int]:
+        condition, values = wanted.where()
+        query = f"SELECT seq FROM event_index WHERE seq >= ? AND seq < ? AND {condition} ORDER BY seq DESC"  # noqa: S608
+        return [seq for (seq,) in self._connection.execute(query, (first, end, *values))]

@@ -11,8 +11,8 @@ import orjson
 from countermark.audit.lock import WriterLock
 from countermark.audit.query import index_row
 from countermark.audit.scan import checked_entries
+from countermark.audit.stores.postings import BLOCK
 from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, INDEX_TABLES, add_look_ups
-from countermark.audit.stores.sqlite_postings import BLOCK
 from countermark.audit.stores.sqlite_reader import SqliteReader
 from countermark.audit.stores.sqlite_schema import (
     OLDER_INDEX,

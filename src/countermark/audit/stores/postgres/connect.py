@@ -19,6 +19,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 _KEEPALIVES: Final = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 10}
 """A host that vanished is noticed within half a minute. An address may say otherwise."""
+_INDEX: Final = ('"event_index"', '"posting"')
 _DAMAGE = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
@@ -80,7 +81,7 @@ def reported(name: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        if "event_index" in _first_line(error):
+        if any(table in _first_line(error) for table in _INDEX):
             raise _index_unusable(error) from error
         raise AuditStoreDamaged(f"The audit store {name} cannot be read: {_first_line(error)}") from error
     except errors.InsufficientPrivilege as error:

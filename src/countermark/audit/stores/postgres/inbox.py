@@ -57,7 +57,7 @@ def unpack_sealed(event_id: str, packed: bytes) -> Sealed:
 
 def can_hold(item: AppendEntry) -> bool:
     """Whether PostgreSQL can hold an entry's row; where it cannot, the entry's ``error`` says so."""
-    if any("\0" in value for value in item.row if value):
+    if "\0" in "".join(filter(None, item.row)):
         item.error = EventInvalid(
             f"Event {item.event_id} has U+0000 in a field that is looked up, which PostgreSQL cannot hold.",
             remedy="Remove it from tenant, attempt, model or policy.",

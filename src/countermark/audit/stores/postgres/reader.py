@@ -8,9 +8,10 @@ from typing import Any, Final
 from psycopg import sql
 
 from countermark.audit.privacy import WrappedKey
-from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, words_of
+from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
 from countermark.audit.stores.interface import Head, Pending, StoredRow
 from countermark.audit.stores.postgres.connect import Connection, index_reported
+from countermark.audit.stores.postgres.look_ups import beyond, misfiled, search
 from countermark.errors import AuditStoreDamaged
 
 ROWS_AT_ONCE: Final = 256
@@ -89,19 +90,12 @@ class PostgresReader:
     @index_reported()
     def not_as_indexed(self, first: int, expected: Sequence[tuple[bytes, IndexRow | None]]) -> list[int]:
         """Of which entries, ``first`` and those after it, the look-up index says otherwise than ``expected``."""
-        query = sql.SQL("SELECT seq, leaf, {} FROM event_index WHERE seq >= %s AND seq < %s").format(_COLUMNS)
-        stored = {row[0]: row for row in self._all(query, (first, first + len(expected)))}
-        return [
-            index
-            for index, (leaf, row) in enumerate(expected, first)
-            if row is None or stored.get(index) != (index, leaf, *row)
-        ]
+        return misfiled(self.connection, first, expected)
 
     @index_reported()
     def index_rows_beyond(self, size: int) -> list[int]:
         """Entries that only the index knows, in a log of ``size`` entries."""
-        query = "SELECT seq FROM event_index WHERE seq < 0 OR seq >= %s ORDER BY seq LIMIT 1000"
-        return [seq for (seq,) in self._all(query, (size,))]
+        return beyond(self.connection, size)
 
     def tile_counts(self) -> dict[int, int]:
         """How many tiles each level has."""
@@ -133,15 +127,7 @@ class PostgresReader:
     @index_reported()
     def search(self, wanted: Filter, *, limit: int = -1) -> list[int]:
         """Indices of matching entries, newest first; all of them where ``limit`` is negative."""
-        conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]
-        values: list[Any] = []
-        for name, value in wanted.given().items():
-            for condition, bound in _conditions(name, value):
-                conditions.append(condition)
-                values.append(bound)
-        query = sql.SQL("SELECT seq FROM event_index WHERE {} ORDER BY seq DESC LIMIT %s")
-        rows = self._all(query.format(sql.SQL(" AND ").join(conditions)), [*values, None if limit < 0 else limit])
-        return [seq for (seq,) in rows]
+        return search(self.connection, wanted, limit)
 
     @index_reported()
     def fingerprints(self, after: int) -> list[tuple[int, str]]:
@@ -184,22 +170,3 @@ class PostgresReader:
     def _one(self, query: str, values: Sequence[Any] = ()) -> Any:
         row = self.connection.execute(query.encode(), values, binary=True).fetchone()
         return row[0] if row else None
-
-
-def _conditions(name: str, value: str | int) -> list[tuple[sql.SQL | sql.Composed, Any]]:
-    """What a condition of a filter is in this store, see :meth:`countermark.audit.query.Filter.where`."""
-    if name in _OPERATORS:
-        return [(_OPERATORS[name], words_of(str(value)) if name == "text" else value)]
-    if name == "policy" and "@" not in str(value):
-        return [(sql.SQL("policy >= %s"), f"{value}@"), (sql.SQL("policy < %s"), f"{value}A")]  # "A" follows "@"
-    return [(sql.SQL("{} = %s").format(sql.Identifier(name)), value)]
-
-
-# Sets are written as " one two ": the indices by_categories and by_words are over these very expressions.
-_OPERATORS: Final = {
-    "since": sql.SQL("time >= %s"),
-    "until": sql.SQL("time < %s"),
-    "before": sql.SQL("seq < %s"),
-    "category": sql.SQL("string_to_array(categories, ' ') @> ARRAY[%s::text]"),
-    "text": sql.SQL("string_to_array(words, ' ') @> %s::text[]"),
-}

@@ -10,18 +10,15 @@ from typing import Any, Final
 import orjson
 from psycopg import sql
 
-from countermark.audit.query import INDEX_COLUMNS, index_row
+from countermark.audit.query import index_row
 from countermark.audit.scan import checked_entries
 from countermark.audit.stores.postgres.connect import Connection, connect, reported, store_name
+from countermark.audit.stores.postgres.look_ups import IndexWriter
 from countermark.audit.stores.postgres.reader import PostgresReader
+from countermark.audit.stores.postings import BLOCK
 from countermark.audit.tree import leaf_hash
 
-_AT_ONCE: Final = 1000
-INSERT_INDEX: Final = sql.SQL(
-    "INSERT INTO event_index (seq, leaf, {}) SELECT * FROM unnest(%b::bigint[], %b::bytea[]{})"
-).format(sql.SQL(", ").join(map(sql.Identifier, INDEX_COLUMNS)), sql.SQL(", %b::text[]" * len(INDEX_COLUMNS)))
-"""Index rows, a column an array."""
-_NEWEST_INDEX: Final = "countermark.audit.stores.postgres.migrations.versions.0001_log"
+_NEWEST_INDEX: Final = "countermark.audit.stores.postgres.migrations.versions.0002_postings"
 
 
 def rebuild_index(parameters: dict[str, Any], progress: Callable[[int, int], None] | None) -> int:
@@ -38,11 +35,10 @@ def rebuild_index(parameters: dict[str, Any], progress: Callable[[int, int], Non
         reader = PostgresReader(connection)
         size = reader.head().size
         entries = checked_entries(reader, 0, size)
-        done = 0
-        while page := list(islice(entries, _AT_ONCE)):
-            rows = [(leaf_hash(body), *index_row(orjson.loads(body))) for _, body in page]
-            columns = map(list, zip(*rows, strict=True))
-            connection.execute(INSERT_INDEX, ([index for index, _ in page], *columns))
+        index, done = IndexWriter(connection), 0
+        while page := list(islice(entries, BLOCK)):
+            leaves = [leaf_hash(body) for _, body in page]
+            index.add(done, leaves, [index_row(orjson.loads(body)) for _, body in page])
             done += len(page)
             if progress:
                 progress(done, size)
@@ -50,9 +46,10 @@ def rebuild_index(parameters: dict[str, Any], progress: Callable[[int, int], Non
 
 
 def _empty(connection: Connection) -> None:
-    """Begin with an empty index; make its table where somebody dropped it. Rights on the old one are then lost."""
-    if connection.execute("SELECT to_regclass('event_index') IS NULL").fetchall()[0][0]:
-        for statement in import_module(_NEWEST_INDEX).INDEX:
-            connection.execute(statement.encode())
-    else:
-        connection.execute("TRUNCATE event_index")
+    """Begin with an empty index; make what somebody dropped of it. Rights on that are then lost."""
+    for table, statements in import_module(_NEWEST_INDEX).INDEX.items():
+        if connection.execute("SELECT to_regclass(%s) IS NULL", (table,)).fetchall()[0][0]:
+            for statement in statements:
+                connection.execute(statement.encode())
+        else:
+            connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(table)))

@@ -14,7 +14,7 @@ from alembic.config import Config
 from countermark.audit.stores.postgres.connect import Connection, connect, parse_url, reported, store_name
 from countermark.errors import AuditError, SettingsInvalid
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _OPENING_LOCK: Final = 0x436D4C66_4F50454E  # "CmLfOPEN"
 

@@ -13,8 +13,8 @@ from psycopg import errors
 from countermark.audit.privacy import Sealed
 from countermark.audit.query import IndexRow
 from countermark.audit.stores.postgres.connect import Connection, connect, index_reported, reported, store_name
+from countermark.audit.stores.postgres.look_ups import IndexWriter
 from countermark.audit.stores.postgres.reader import PostgresReader
-from countermark.audit.stores.postgres.reindex import INSERT_INDEX
 from countermark.audit.stores.postgres.schema import require_newest
 from countermark.audit.tree import EMPTY_ROOT
 from countermark.errors import AuditError, AuditStoreDamaged, NotFound
@@ -50,10 +50,6 @@ SELECT ln(count(*)) FROM moved"""
 _TAKE = """SELECT inbox.id, inbox.event_id, inbox.body, inbox.sealed, inbox.channel, event_index.seq
 FROM inbox LEFT JOIN event_index USING (event_id) ORDER BY inbox.id LIMIT %s"""
 ADD_PENDING = "INSERT INTO pending (attempt, tenant, time, session) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
-
-
-def _numbers(first: int, entries: Sequence[object]) -> list[int]:
-    return list(range(first, first + len(entries)))
 
 
 class PostgresStore:
@@ -151,6 +147,7 @@ class SequencerStore:
         self.writer = PostgresReader(connection)
         self._connection = connection
         self._epoch = epoch
+        self._index = IndexWriter(connection)
         self._waiting: list[str] = []
         self._new: set[str] = set()
 
@@ -207,12 +204,11 @@ class SequencerStore:
 
     def add_bodies(self, first: int, bodies: Sequence[bytes]) -> None:
         """Store entries, of which ``first`` is the index of the first."""
-        self._execute(INSERT_ENTRY, (_numbers(first, bodies), list(bodies)))
+        self._execute(INSERT_ENTRY, (list(range(first, first + len(bodies))), list(bodies)))
 
     def add_look_ups(self, first: int, leaves: Sequence[bytes], rows: Sequence[IndexRow]) -> None:
         """Index entries by leaf hash and look-up columns."""
-        columns = map(list, zip(*rows, strict=True))
-        self._connection.execute(INSERT_INDEX, (_numbers(first, leaves), list(leaves), *columns))
+        self._index.add(first, leaves, rows)
 
     def add_sealed(self, event_id: str, sealed: Sealed) -> None:
         """Store the ciphertexts of an event and its wrapped data key."""
