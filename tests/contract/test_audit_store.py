@@ -377,7 +377,7 @@ def drop_index(address: Path | str) -> None:
     if isinstance(address, str):
         psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'countermark[postgres]'")
         with psycopg.connect(address, autocommit=True) as server:
-            server.execute("DROP TABLE event_index")
+            server.execute("DROP TABLE event_index, posting")
         return
     store = sqlite3.connect(address)
     store.executescript("DROP TABLE event_index; DROP TABLE posting; DROP TABLE locator;")

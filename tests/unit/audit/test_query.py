@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
 from zlib import crc32
 
 import pytest
+from tests.look_up_rows import CHOICES, ENTRIES, asked, documents
 
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
 from countermark.audit.stores.postings import BLOCK, FILTERS
@@ -17,38 +16,12 @@ from countermark.audit.stores.sqlite_locators import LOCATED
 from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, add_look_ups, misfiled, search
 from countermark.errors import UsageError
 
-ENTRIES = 2 * BLOCK + 700
 LEAF = bytes(32)
-WORDS = ["violence", "graphic", "Größe", "under_score", "100%", "the"]
-
-
-def document(number: int, dice: random.Random) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "event_id": f"{number:032x}",
-        # Mostly in order, as clocks of several writers are.
-        "time": f"2026-{1 + number // 1000:02d}-{1 + dice.randrange(28):02d}T00:00:00.000Z",
-        "type": dice.choice(["generation.released", "generation.refused"]),
-        "tenant": dice.choice(["a", "b", "tenant=a", "ä"]),
-        "attempt": f"attempt {number // 2}",
-    }
-    if dice.random() < 0.7:
-        made["output"] = {
-            "sha256": f"{dice.randrange(4000):x}",
-            "watermark_payload": "ä" if number % 1000 == 7 else "b",
-        }
-    if dice.random() < 0.8:
-        made |= {"model": {"id": dice.choice("xy")}, "policy": {"id": dice.choice(["p", "pp"]), "version": "1"}}
-        made |= {"actor": {"pseudonym": str(dice.randrange(50))}, "decision": dice.choice(["allow", "block"])}
-    if dice.random() < 0.3:
-        made["reasons"] = [" ".join(dice.sample(WORDS, 2)), dice.choice(WORDS)]
-        made["checks"] = [{"category": c, "severity": dice.choice([0, 4])} for c in ("violence", "hate")]
-    return made
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[IndexRow]:
-    dice = random.Random(7)
-    return [index_row(document(number, dice)) for number in range(ENTRIES)]
+    return [index_row(document) for document in documents()]
 
 
 @pytest.fixture(scope="module")
@@ -61,35 +34,13 @@ def store(rows: list[IndexRow]) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-CHOICES: dict[str, list[Any]] = {
-    "type": ["generation.released", "generation.refused", "nothing"],
-    "tenant": ["a", "tenant=a", "ä", "c"],
-    "actor": ["3", "49", "50"],
-    "decision": ["allow", "block"],
-    "category": ["violence", "hate", "violence "],
-    "model": ["x", "z"],
-    "policy": ["p", "p@1", "pp", "p@2"],
-    "text": ["violence", "GRAPHIC violence", "größe", "under score", "under_score", "100", "vio"],
-    "since": ["2026-01-15", "2026-04", "2027"],
-    "until": ["2026-05", "2026-08-20T00:00:00.000Z", "2025"],
-    "before": [0, 1, BLOCK, BLOCK + 1, 5000, ENTRIES, 10**6],
-    "attempt": ["attempt 0", f"attempt {BLOCK // 2}", f"attempt {ENTRIES // 2 - 1}", "attempt"],
-    "output_sha256": ["7", "fff", "0", "g"],
-    "manifest_sha256": ["7"],
-    "watermark_payload": ["ä", "b"],
-    "event_id": [f"{number:032x}" for number in (0, 5000, ENTRIES - 1, ENTRIES)],
-}
-
-
 def test_what_can_be_asked_is_what_is_tested() -> None:
     assert set(CHOICES) == FILTERS | {*LOCATED, "event_id"} == {field.name for field in fields(Filter)}
 
 
 @pytest.mark.parametrize("seed", range(120))
 def test_index_sql_and_entries_agree(seed: int, rows: list[IndexRow], store: sqlite3.Connection) -> None:
-    dice = random.Random(seed)
-    conditions = {name: dice.choice(CHOICES[name]) for name in dice.sample(sorted(CHOICES), dice.randint(1, 4))}
-    wanted = Filter(**conditions)
+    wanted = asked(seed)
     before = wanted.before if wanted.before is not None else ENTRIES
     expected = [i for i in range(min(before, ENTRIES) - 1, -1, -1) if wanted.matches(rows[i])]
     condition, values = wanted.where()
@@ -102,12 +53,12 @@ def test_index_sql_and_entries_agree(seed: int, rows: list[IndexRow], store: sql
 
 @pytest.mark.parametrize("name", sorted(CHOICES))
 def test_no_look_up_reads_the_whole_index(name: str, store: sqlite3.Connection) -> None:
-    asked: list[str] = []
-    store.set_trace_callback(asked.append)
+    queries: list[str] = []
+    store.set_trace_callback(queries.append)
     search(store, Filter(**{name: CHOICES[name][0]}), 5)
     store.set_trace_callback(None)
-    assert asked
-    for query in asked:
+    assert queries
+    for query in queries:
         steps = [row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {query}")]
         assert all(step.startswith("SEARCH") for step in steps), f"{query}: {steps}"
 

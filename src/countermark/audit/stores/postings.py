@@ -10,6 +10,7 @@ indexes", SIGMOD 1997.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -22,6 +23,7 @@ TIMES: Final = "times"
 """The term under which a block's row holds its earliest and latest time, ``first/last``."""
 _FEW: Final = 32
 _AT_ONCE: Final = 64
+_LONGEST: Final = 500
 _EXACT: Final = ("type", "tenant", "decision", "model", "policy", "actor")
 _SETS: Final = {"categories": "category", "words": "word"}
 _SHARED = tuple(name for name in _EXACT if name != "actor")
@@ -97,16 +99,23 @@ def blocks_of(first: int, rows: Sequence[RowT]) -> Iterator[tuple[int, Sequence[
 def _terms(facets: IndexRow) -> Iterator[str]:
     if len(facets) == 1:
         if facets[0] is not None:
-            yield f"actor={facets[0]}"
+            yield _term("actor", facets[0])
         return
     for name, value in zip(_SHARED, facets, strict=False):
         if value is not None:
-            yield f"{name}={value}"
+            yield _term(name, value)
             if name == "policy":
-                yield f"{name}={value.rpartition('@')[0]}"
+                yield _term(name, value.rpartition("@")[0])
     for name, value in zip(_SETS.values(), facets[len(_SHARED) :], strict=True):
         for member in (value or "").split():
-            yield f"{name}={member}"
+            yield _term(name, member)
+
+
+def _term(name: str, value: str) -> str:
+    """Whatever somebody writes into a reason must fit a key: PostgreSQL's end at 2,700 bytes."""
+    if len(value) <= _LONGEST:
+        return f"{name}={value}"
+    return f"{name}#{hashlib.sha256(value.encode(errors='replace')).hexdigest()}"
 
 
 def _pack(offsets: list[int]) -> bytes:
@@ -168,8 +177,8 @@ def _newest_first(
 
 def _wanted_terms(wanted: Filter) -> set[str]:
     given = wanted.given()
-    terms = {f"{name}={given[name]}" for name in (*_EXACT, "category") if name in given}
-    return terms | {f"word={word}" for word in words_of(wanted.text or "")}
+    terms = {_term(name, str(given[name])) for name in (*_EXACT, "category") if name in given}
+    return terms | {_term("word", word) for word in words_of(wanted.text or "")}
 
 
 def _common(rows: Mapping[str, bytes], terms: Sequence[str]) -> int:
