@@ -22,7 +22,6 @@ BLOCK: Final = 4096
 TIMES: Final = "times"
 """The term under which a block's row holds its earliest and latest time, ``first/last``."""
 _FEW: Final = 32
-_AT_ONCE: Final = 64
 _LONGEST: Final = 500
 _EXACT: Final = ("type", "tenant", "decision", "model", "policy", "actor")
 _SETS: Final = {"categories": "category", "words": "word"}
@@ -40,6 +39,9 @@ Postings = dict[str, bytes]
 
 class PostingTables(Protocol):
     """What a store holds of full blocks, and the index rows of single entries."""
+
+    most_at_once: int
+    """Blocks to be asked for together: one where asking costs nothing, more where a server is asked over a network."""
 
     def postings(self, blocks: range, terms: Sequence[str]) -> Mapping[int, Mapping[str, bytes]]:
         """The rows of these terms in these blocks, by block and term."""
@@ -165,14 +167,14 @@ def posted(tables: PostingTables, wanted: Filter, blocks: int) -> Iterator[int]:
 def _newest_first(
     tables: PostingTables, blocks: int, terms: Sequence[str]
 ) -> Iterator[tuple[int, Mapping[str, bytes]]]:
-    """The rows of each block; the further back, the more blocks are asked for at once, as a server may be far away."""
+    """The rows of each block; the further back, the more blocks are asked for at once."""
     end, at_once = blocks, 1
     while end > 0:
         asked = range(max(0, end - at_once), end)
         found = tables.postings(asked, terms)
         for block in reversed(asked):
             yield block, found.get(block, {})
-        end, at_once = asked.start, min(2 * at_once, _AT_ONCE)
+        end, at_once = asked.start, min(2 * at_once, tables.most_at_once)
 
 
 def _wanted_terms(wanted: Filter) -> set[str]:

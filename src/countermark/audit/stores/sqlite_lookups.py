@@ -124,6 +124,8 @@ def _in_full_blocks(
 class _Tables:
     """What :func:`posted` asks for."""
 
+    most_at_once = 1
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 

@@ -120,6 +120,8 @@ def search(connection: Connection, wanted: Filter, limit: int) -> list[int]:
 class _Tables:
     """What :func:`posted` asks for."""
 
+    most_at_once = 64
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
