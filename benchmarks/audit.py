@@ -190,18 +190,21 @@ def appends(folder: Path) -> None:
     with AuditLog.open(folder / "appends" / "audit.db", signer=SIGNER, master_key=bytes(32)) as log:
         one_at_a_time = threading.Lock()
 
-        def append_in_turn() -> None:
+        def append_in_turn(event: Event) -> None:
             with one_at_a_time:
-                log.append(make_event())
+                log.append(event)
 
-        def rate(callers: int, each: int, append: Callable[[], object]) -> float:
+        def rate(callers: int, count: int, append: Callable[[Event], object]) -> float:
             with ThreadPoolExecutor(callers) as pool:
-                work = [lambda: [append() for _ in range(each)]] * callers
-                return callers * each / median(lambda: list(pool.map(lambda run: run(), work)), 3)
+                seconds = []
+                for _ in range(3):
+                    made = [[make_event() for _ in range(count)] for _ in range(callers)]
+                    seconds.append(timed(lambda made=made: list(pool.map(partial(each, append), made))))  # type: ignore[misc]
+                return callers * count / statistics.median(seconds)
 
-        for callers, each in ((1, 100), (8, 40), (64, 20)):
-            together = rate(callers, each, lambda: log.append(make_event()))
-            alone = rate(callers, max(each // 8, 3), append_in_turn)
+        for callers, count in ((1, 300), (8, 100), (64, 80)):
+            together = rate(callers, count, log.append)
+            alone = rate(callers, count // 8, append_in_turn)
             note = f"{together / alone:.1f} times one commit each ({alone:,.0f} per s)" if callers > 1 else ""
             report(f"durable appends, {callers} callers", together, "per s", note)
         events = [make_event() for _ in range(300)]
