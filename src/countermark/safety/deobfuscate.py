@@ -114,7 +114,7 @@ def undo_leet(text: str, lexicon: Lexicon, signals: set[str]) -> str:
 
 
 def _mixes_letters_and_leet(token: str, lexicon: Lexicon) -> bool:
-    core = token.strip(".,;:?()[]\"'!")
+    core = token.strip(".,;:?()[]\"'!").removesuffix("++")  # c++ is no disguise, however often it is said
     return (
         any(char.isalpha() for char in core)
         and any(char in _LEET_CHARS for char in core)

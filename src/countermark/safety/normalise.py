@@ -26,7 +26,7 @@ from countermark.safety.confusables import FAUX, FOREIGN, LATIN_VARIANTS, SYMBOL
 from countermark.safety.known_words import known_words
 from countermark.safety.lexicon import Lexicon, shipped_lexicon
 
-NORMALISER_VERSION: Final = "3"
+NORMALISER_VERSION: Final = "4"
 
 MAX_NORMALISED_CHARS: Final = 20_000
 """Longer texts are cut here and carry the signal ``truncated``, so that no input costs unbounded time."""

@@ -13,7 +13,6 @@ from countermark.audit.privacy import Sealed
 from countermark.audit.query import IndexRow
 from countermark.audit.stores.sqlite_lookups import add_look_ups
 from countermark.audit.stores.sqlite_reader import SqliteReader
-from countermark.audit.stores.sqlite_rows import insert_rows
 from countermark.audit.stores.sqlite_schema import (
     OLDER_INDEX,
     SCHEMA,
@@ -139,7 +138,7 @@ class SqliteStore:
 
     def add_bodies(self, first: int, bodies: Sequence[bytes]) -> None:
         """Store entries, of which ``first`` is the index of the first."""
-        insert_rows(self._connection, "entry", list(enumerate(bodies, first)))
+        self._connection.executemany("INSERT INTO entry VALUES (?, ?)", enumerate(bodies, first))
 
     def add_look_ups(self, first: int, leaves: Sequence[bytes], rows: Sequence[IndexRow]) -> None:
         """Index entries by leaf hash and look-up columns."""

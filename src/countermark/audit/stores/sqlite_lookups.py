@@ -13,7 +13,6 @@ from typing import Final
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
 from countermark.audit.stores.postings import BLOCK, blocks_of, misposted, posted, postings_of
 from countermark.audit.stores.sqlite_locators import BUCKETS, LOCATED, LOCATOR_TABLE, located, locators_of, misplaced
-from countermark.audit.stores.sqlite_rows import insert_rows
 
 _REQUIRED = ("event_id", "time", "type", "tenant", "attempt")
 _DEFINITIONS = ", ".join(f"{name} TEXT{' NOT NULL' if name in _REQUIRED else ''}" for name in INDEX_COLUMNS)
@@ -30,6 +29,7 @@ CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, {_DEFINIT
 {LOCATOR_TABLE}
 """
 """What is derived from the entries, and can be made anew from them."""
+_INSERT = f"INSERT INTO event_index (seq, leaf, {_COLUMNS}) VALUES (?, ?{', ?' * len(INDEX_COLUMNS)})"  # noqa: S608
 
 Indexed = tuple[int, IndexRow]
 """An entry's number and indexed columns."""
@@ -37,14 +37,14 @@ Indexed = tuple[int, IndexRow]
 
 def add_look_ups(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes, IndexRow]]) -> None:
     """Index entries that follow each other, given by number, leaf hash and columns, inside the caller's transaction."""
-    insert_rows(connection, "event_index", [(index, leaf, *row) for index, leaf, row in rows])
+    connection.executemany(_INSERT, ((index, leaf, *row) for index, leaf, row in rows))
     first, end = rows[0][0], rows[-1][0] + 1
     for block in range(first // BLOCK, end // BLOCK):
         indexed = _indexed(connection, block)
         made = postings_of(block * BLOCK, [row for _, row in indexed])
-        postings = [(block, term, bits) for term, bits in sorted(made.items())]
-        insert_rows(connection, "posting", postings, replace=True)
-        insert_rows(connection, "locator", list(locators_of(block, indexed).items()), replace=True)
+        postings = ((block, term, bits) for term, bits in sorted(made.items()))
+        connection.executemany("INSERT OR REPLACE INTO posting VALUES (?, ?, ?)", postings)
+        connection.executemany("INSERT OR REPLACE INTO locator VALUES (?, ?)", locators_of(block, indexed).items())
 
 
 def _indexed(connection: sqlite3.Connection, block: int) -> list[Indexed]:
