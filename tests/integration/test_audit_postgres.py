@@ -466,6 +466,23 @@ def test_the_record_moves_only_from_where_it_is(signed: str) -> None:
     record.close()
 
 
+def test_a_record_of_before_notes_were_kept_gets_them(signed: str, postgres_server: Server) -> None:
+    postgres_server.execute(
+        "CREATE TABLE signed (origin text PRIMARY KEY, size bigint NOT NULL, root bytea NOT NULL);"
+        "INSERT INTO signed VALUES ('log', 1, 'root')",
+        signed,
+    )
+    reader = PostgresSigned(signed, read_only=True)
+    assert reader.get("log") == SignedHead(1, b"root")
+    reader.close()
+    record = PostgresSigned(signed)
+    record.swap("log", SignedHead(1, b"root"), SignedHead(2, b"next", "a note"))
+    found = record.get("log")
+    assert found
+    assert (found.size, found.note) == (2, "a note")
+    record.close()
+
+
 # --- settings and command line ----------------------------------------------------------------------------------------
 
 

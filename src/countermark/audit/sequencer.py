@@ -3,8 +3,9 @@
 A commit is three steps, in an order that no crash can turn into a contradiction:
 
 1. entries, tiles and head in one durable transaction: from here on they are never lost;
-2. the record of signed heads moves from the old head to the new, durably, by compare-and-swap;
-3. the checkpoint is signed and published.
+2. the checkpoint is signed, and the record of signed heads moves with it from the old head to the new, durably, by
+   compare-and-swap;
+3. the checkpoint is published.
 
 A crash after step 1 or 2 leaves a store that is *ahead* of its last checkpoint by at most one batch; the next start
 takes steps 2 and 3. A store *behind* the record was rolled back.
@@ -81,7 +82,8 @@ class Sequencer:
         except LookupError as error:
             raise AuditStoreDamaged(f"The audit store lacks tree hashes: {error}.") from error
         self._newest_id: str | None = None
-        if self._last_signed != self._current or not head.note or self._published < head.size:
+        recorded = self._last_signed == self._current and self._last_signed.note
+        if not recorded or not head.note or self._published < head.size:
             self._publish()
 
     @property
@@ -158,9 +160,10 @@ class Sequencer:
 
     def _publish(self) -> None:
         current = self._current
-        self._signed.swap(self._signer.name, self._last_signed, current)
-        self._last_signed = current
         note = sign_checkpoint(self._signer, current.size, current.root)
+        signed = SignedHead(current.size, current.root, note)
+        self._signed.swap(self._signer.name, self._last_signed, signed)
+        self._last_signed = signed
         fills_a_tile = current.size // TILE_WIDTH > self._published // TILE_WIDTH
         with self._store.transaction(durable=False):  # losing it costs nothing: the next start signs the same again
             self._store.put_note(current.size, note, keep=fills_a_tile)
@@ -213,14 +216,33 @@ class Sequencer:
             raise AuditRollback(f"The audit store holds {head.size} entries, but {record.size} were signed.")
         if record is not None and not self._holds(record.size, record.root):
             raise AuditStoreDamaged(f"The tree differs from what was signed at {record.size} entries.")
-        if (record is None and head.size) or (record is not None and record.size < self._published):
-            self._check_held(head, record)
-        return record
+        doubt = self._doubt(head, record) if head.size else ""
+        if doubt:
+            self._check_held(head, doubt)
+        return SignedHead(record.size, record.root) if record and doubt else record
 
-    def _check_held(self, head: Head, record: SignedHead | None) -> None:
-        """Where the record is lost or old, only a checkpoint kept elsewhere can vouch for the store."""
+    def _doubt(self, head: Head, record: SignedHead | None) -> str:
+        """What is wrong with the record, so that it vouches for nothing; empty where nothing is.
+
+        A record without a note, of before notes were kept, vouches where the published checkpoint is of its very head.
+        """
+        if record is None:
+            return "missing"
+        if record.size < self._published:
+            return f"older than the log (it says {record.size} entries)"
+        if not head.note:
+            return f"of {record.size} entries, but the log's own checkpoint is gone"
+        try:
+            signed = open_checkpoint(record.note or head.note, self._signer.verifier_key)
+        except ProofInvalid:
+            signed = None
+        if signed is None or (signed.size, signed.root) != (record.size, record.root):
+            return f"not signed by the log's key (it says {record.size} entries)"
+        return ""
+
+    def _check_held(self, head: Head, state: str) -> None:
+        """Where the record is no witness, only a checkpoint kept elsewhere can vouch for the store."""
         if self._held is None:
-            state = "missing" if record is None else f"older than the log (it says {record.size} entries)"
             raise AuditRollback(
                 f"The record of signed checkpoints, {self._signed.name}, is {state}: nothing here can tell whether"
                 f" these {head.size} entries are all that was ever signed.",

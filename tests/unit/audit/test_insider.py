@@ -119,6 +119,45 @@ def test_no_attack_lets_the_writer_carry_on_signing(name: str, kit: ModuleType, 
         AuditLog.open(home / "audit.db", signer=kit.signer())
 
 
+@pytest.mark.parametrize("note", ["", "forged", "replayed"])
+@pytest.mark.parametrize("forget_notes", [True, False])
+def test_no_record_of_a_head_that_the_key_never_signed_is_believed(
+    note: str, forget_notes: bool, kit: ModuleType, attacked: Callable[..., Path], original: tuple[Path, str]
+) -> None:
+    def forge(store: sqlite3.Connection) -> None:
+        kit.ATTACKS["entry-edited"](store)
+        kit.forge_tree(store)
+        if forget_notes:
+            store.execute("UPDATE head SET note = ''")
+            store.execute("DELETE FROM checkpoint")
+
+    home = attacked(forge)
+    with sqlite3.connect(home / "audit.db") as store:
+        head = store.execute("SELECT size, root FROM head").fetchone()
+    thief = kit.signer("somebody else")
+    notes = {"": "", "forged": sign_checkpoint(thief, *head), "replayed": original[1]}
+    with sqlite3.connect(home / "signed.db") as record:
+        record.execute("UPDATE signed SET size = ?, root = ?, note = ?", (*head, notes[note]))
+    with pytest.raises(AuditError):
+        AuditLog.open(home / "audit.db", signer=kit.signer())
+    assert not verify(home, held=original[1]).ok
+    if forget_notes:  # the log's own signed checkpoint is gone: nothing left in the two stores was signed by its key
+        with pytest.raises(AuditRollback, match="checkpoint is gone"):
+            AuditLog.open(home / "audit.db", signer=kit.signer())
+
+
+def test_a_record_of_before_notes_were_kept_gets_them(kit: ModuleType, attacked: Callable[..., Path]) -> None:
+    home = attacked()
+    with sqlite3.connect(home / "signed.db") as record:
+        record.execute("ALTER TABLE signed DROP COLUMN note")
+    assert verify(home).ok
+    with AuditLog.open(home / "audit.db", signer=kit.signer()) as log:
+        log.append(kit.make_event(ENTRIES))
+        note = log.checkpoint()
+    with sqlite3.connect(home / "signed.db") as record:
+        assert record.execute("SELECT size, note FROM signed").fetchall() == [(ENTRIES + 1, note)]
+
+
 def test_older_checkpoints_narrow_down_where_the_forgery_begins(kit: ModuleType, attacked: Callable[..., Path]) -> None:
     def edit_late(store: sqlite3.Connection) -> None:
         body = store.execute("SELECT body FROM entry WHERE seq = 280").fetchone()[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from countermark.audit.commit import Submission
@@ -32,10 +32,14 @@ class Head:
 
 @dataclass(frozen=True)
 class SignedHead:
-    """The newest head for which a signature was allowed."""
+    """The newest head for which a signature was allowed, and its signed checkpoint.
+
+    Two are equal when size and root are. ``note`` is empty in records of before it was kept.
+    """
 
     size: int
     root: bytes
+    note: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,7 @@ class SignedRecord(Protocol):
         """What was signed last for a log."""
 
     def swap(self, origin: str, old: SignedHead | None, new: SignedHead) -> None:
-        """Move the record from ``old`` (``None``: no record yet) to ``new``; durable on return.
+        """Move the record from ``old`` (``None``: no record yet) to ``new``, with its note; durable on return.
 
         Raises:
             AuditRollback: the record is at neither of the two.

@@ -1,13 +1,16 @@
-"""What was signed last, in a store of its own: compare-and-swapped before each signature.
+"""What was signed last, in a store of its own: compare-and-swapped before each checkpoint is shown to anybody.
 
-The log signs a checkpoint only after this record has moved from the previous head to the new one, so a store that was
-rolled back, or a second copy of the log with the same key, cannot sign a history that contradicts one already signed.
-It must never be restored from a backup. Idea: the compare-and-swap backend of FiloSottile/sunlight.
+The log publishes a checkpoint only after this record has moved from the previous head to the new one, so a store that
+was rolled back, or a second copy of the log with the same key, cannot publish a history that contradicts one already
+signed. The record holds the checkpoint itself: whoever can write both stores and lacks the log's key cannot make a
+record of a head that was never signed. It must never be restored from a backup. Idea: the compare-and-swap backend of
+FiloSottile/sunlight.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from countermark.audit.stores.interface import SignedHead
@@ -24,7 +27,7 @@ def signed_elsewhere(origin: str) -> AuditRollback:
 
 
 class SignedStore:
-    """The record ``signed(origin, size, root)`` of one or more logs."""
+    """The record ``signed(origin, size, root, note)`` of one or more logs."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
@@ -33,16 +36,24 @@ class SignedStore:
         if not read_only:
             with reported(path):
                 self._connection.execute("PRAGMA synchronous = FULL")
-                self._connection.execute(
-                    "CREATE TABLE IF NOT EXISTS signed"
-                    " (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT"
-                )
+                self._make_table()
+
+    def _make_table(self) -> None:
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS signed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,"
+            " note TEXT NOT NULL DEFAULT '') STRICT"
+        )
+        columns = [name for _, name, *_ in self._connection.execute("PRAGMA table_info(signed)")]
+        if "note" not in columns:
+            with suppress(sqlite3.OperationalError):  # another process adds it at this very moment
+                self._connection.execute("ALTER TABLE signed ADD COLUMN note TEXT NOT NULL DEFAULT ''")
 
     def get(self, origin: str) -> SignedHead | None:
         """What was signed last for a log."""
         with reported(self.path):
-            row = self._connection.execute("SELECT size, root FROM signed WHERE origin = ?", (origin,)).fetchone()
-        return SignedHead(row[0], bytes(row[1])) if row else None
+            # every column: one that was not opened for writing since may lack the note
+            row = self._connection.execute("SELECT * FROM signed WHERE origin = ?", (origin,)).fetchone()
+        return SignedHead(row[1], bytes(row[2]), *row[3:]) if row else None
 
     def swap(self, origin: str, old: SignedHead | None, new: SignedHead) -> None:
         """Move the record from ``old`` (``None``: no record yet) to ``new``; durable on return.
@@ -59,15 +70,15 @@ class SignedStore:
 
     def _insert(self, origin: str, new: SignedHead) -> bool:
         try:
-            self._connection.execute("INSERT INTO signed VALUES (?, ?, ?)", (origin, new.size, new.root))
+            self._connection.execute("INSERT INTO signed VALUES (?, ?, ?, ?)", (origin, new.size, new.root, new.note))
         except sqlite3.IntegrityError:
             return False
         return True
 
     def _update(self, origin: str, old: SignedHead, new: SignedHead) -> bool:
         cursor = self._connection.execute(
-            "UPDATE signed SET size = ?, root = ? WHERE origin = ? AND size = ? AND root = ?",
-            (new.size, new.root, origin, old.size, old.root),
+            "UPDATE signed SET size = ?, root = ?, note = ? WHERE origin = ? AND size = ? AND root = ?",
+            (new.size, new.root, new.note, origin, old.size, old.root),
         )
         return cursor.rowcount == 1
 

@@ -9,12 +9,14 @@ from countermark.audit.stores.postgres.connect import connect, parse_url, report
 from countermark.audit.stores.postgres.store import make_durable
 from countermark.audit.stores.signed import signed_elsewhere
 
-_TABLE = "CREATE TABLE IF NOT EXISTS signed (origin text PRIMARY KEY, size bigint NOT NULL, root bytea NOT NULL)"
+_TABLE = """CREATE TABLE IF NOT EXISTS signed (origin text PRIMARY KEY, size bigint NOT NULL, root bytea NOT NULL);
+ALTER TABLE signed ADD COLUMN IF NOT EXISTS note text NOT NULL DEFAULT ''"""
+_COLUMNS = "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('signed') AND attname IN ('root', 'note')"
 _TABLE_LOCK = 0x436D4C67_5349474E  # "CmLgSIGN"
 
 
 class PostgresSigned:
-    """The record ``signed(origin, size, root)`` of one or more logs. Never restore this database from a backup."""
+    """The record ``signed(origin, size, root, note)`` of one or more logs. Never restore it from a backup."""
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         parameters = parse_url(url)
@@ -23,7 +25,8 @@ class PostgresSigned:
         self._connection = connect(parameters)
         try:
             with reported(self.name):
-                self._there = bool(self._connection.execute("SELECT to_regclass('signed')").fetchall()[0][0])
+                (columns,) = self._connection.execute(_COLUMNS).fetchall()[0]
+                self._there, self._complete = columns > 0, columns == 2
                 if not read_only:
                     make_durable(self._connection, self.name)
                     self._make_table()
@@ -32,19 +35,19 @@ class PostgresSigned:
             raise
 
     def _make_table(self) -> None:
-        if not self._there:
+        if not self._complete:
             with self._connection.transaction():
                 self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_TABLE_LOCK,))
                 self._connection.execute(_TABLE)
-            self._there = True
+            self._there = self._complete = True
 
     def get(self, origin: str) -> SignedHead | None:
         """What was signed last for a log."""
         if not self._there:
             return None
         with self._mutex, reported(self.name):
-            row = self._connection.execute("SELECT size, root FROM signed WHERE origin = %s", (origin,)).fetchone()
-        return SignedHead(*row) if row else None
+            row = self._connection.execute("SELECT * FROM signed WHERE origin = %s", (origin,)).fetchone()
+        return SignedHead(*row[1:]) if row else None
 
     def swap(self, origin: str, old: SignedHead | None, new: SignedHead) -> None:
         """Move the record from ``old`` (``None``: no record yet) to ``new``; durable on return.
@@ -57,12 +60,13 @@ class PostgresSigned:
         with self._mutex, reported(self.name):
             if old is None:
                 moved = self._connection.execute(
-                    "INSERT INTO signed VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", (origin, new.size, new.root)
+                    "INSERT INTO signed VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                    (origin, new.size, new.root, new.note),
                 )
             else:
                 moved = self._connection.execute(
-                    "UPDATE signed SET size = %s, root = %s WHERE origin = %s AND size = %s AND root = %s",
-                    (new.size, new.root, origin, old.size, old.root),
+                    "UPDATE signed SET size = %s, root = %s, note = %s WHERE origin = %s AND size = %s AND root = %s",
+                    (new.size, new.root, new.note, origin, old.size, old.root),
                 )
         if moved.rowcount != 1 and self.get(origin) != new:
             raise signed_elsewhere(origin)
