@@ -107,6 +107,13 @@ class NotFound(UsageError):
     default_remedy = "Check the name or path."
 
 
+class CheckpointInvalid(UsageError):
+    """A checkpoint that was given to compare a log with is damaged, or of another log."""
+
+    code = "checkpoint_invalid"
+    default_remedy = "Give the file as it was kept, unchanged; nothing was compared."
+
+
 class HashListInvalid(UsageError):
     """A list of hashes, or its name, cannot be used; the message carries file:line, never a hash."""
 

@@ -362,6 +362,24 @@ def test_what_is_erased_is_gone_what_is_held_stays_and_every_proof_holds(open_lo
         verify_receipt(receipt, verifier_key=log.verifier_key)
 
 
+@pytest.mark.parametrize("what", ["ciphertext", "wrapped_dek", "master_id"])
+def test_what_cannot_be_opened_any_more_is_found(what: str, open_log: Open, address: Path | str) -> None:
+    log = open_log()
+    log.append_many([(event(str(n)), {"prompt": f"cat {n}", "negative_prompt": "dog"}) for n in range(3)])
+    assert log.verify().ok
+    log.close()
+    if what == "ciphertext":
+        change = "UPDATE blob SET ciphertext = (SELECT ciphertext FROM blob ORDER BY 1 LIMIT 1) WHERE field = 'prompt'"
+    elif what == "wrapped_dek":
+        change = "UPDATE secret SET wrapped_dek = (SELECT wrapped_dek FROM secret ORDER BY 1 LIMIT 1)"
+    else:
+        change = "UPDATE secret SET master_id = 'another'"
+    execute(address, change)
+    findings = open_log(read_only=True).verify().findings
+    assert {finding.kind for finding in findings} == {LogFindingKind.PROTECTED}
+    assert len({finding.index for finding in findings}) >= 2
+
+
 def test_the_index_can_be_made_anew(open_log: Open, address: Path | str) -> None:
     log = open_log()
     log.append_many([(event(str(number)), None) for number in range(300)])
@@ -373,15 +391,22 @@ def test_the_index_can_be_made_anew(open_log: Open, address: Path | str) -> None
     assert log.append(event()).index == 300
 
 
-def drop_index(address: Path | str) -> None:
+def execute(address: Path | str, statements: str) -> None:
+    """As the database's administrator."""
     if isinstance(address, str):
         psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'countermark[postgres]'")
         with psycopg.connect(address, autocommit=True) as server:
-            server.execute("DROP TABLE event_index, posting")
+            server.execute(statements)
         return
     store = sqlite3.connect(address)
-    store.executescript("DROP TABLE event_index; DROP TABLE posting; DROP TABLE locator;")
+    store.executescript(statements)
     store.close()
+
+
+def drop_index(address: Path | str) -> None:
+    execute(address, "DROP TABLE event_index; DROP TABLE posting;")
+    if isinstance(address, Path):
+        execute(address, "DROP TABLE locator;")
 
 
 def test_without_its_index_entries_are_read_and_proved_and_the_index_is_made_anew(

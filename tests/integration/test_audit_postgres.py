@@ -451,6 +451,33 @@ def test_two_copies_of_one_log_cannot_both_sign(postgres_server: Server, databas
         assert first.verify().ok
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("CREATE RULE r AS ON INSERT TO secret DO ALSO DELETE FROM secret", "'secret' of the store has a rule"),
+        ("ALTER TABLE entry ENABLE ROW LEVEL SECURITY", "'entry' of the store has a row security"),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+            "CREATE TRIGGER t BEFORE INSERT ON blob FOR EACH ROW EXECUTE FUNCTION f()",
+            "'blob' of the store has a trigger",
+        ),
+        (
+            "ALTER TABLE checkpoint RENAME TO c; CREATE VIEW checkpoint AS SELECT * FROM c",
+            "'checkpoint' of the store has a view in its place",
+        ),
+    ],
+)
+def test_tables_that_the_log_did_not_make_are_found(
+    statement: str, said: str, database: str, signed: str, postgres_server: Server
+) -> None:
+    with open_log(database, signed) as log:
+        log.append(event())
+        assert log.verify().ok
+    postgres_server.execute(statement, database)
+    with AuditLog.open(database, read_only=True, signed=signed) as log:
+        assert any(said in finding.message for finding in log.verify().findings)
+
+
 def test_the_record_moves_only_from_where_it_is(signed: str) -> None:
     record = PostgresSigned(signed)
     one, two, fork = SignedHead(1, b"1" * 32), SignedHead(2, b"2" * 32), SignedHead(2, b"x" * 32)

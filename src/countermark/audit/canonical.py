@@ -43,6 +43,14 @@ def canonical_bytes(document: object) -> bytes:
     return body
 
 
+def is_canonical(document: object, body: bytes) -> bool:
+    """Whether ``body``, of which ``document`` was read, is spelled as :func:`canonical_bytes` would, and not too long.
+
+    A key that occurs twice, blanks, line breaks and other spellings of a number or a text are not.
+    """
+    return len(body) <= MAX_ENTRY_BYTES and orjson.dumps(document, option=orjson.OPT_SORT_KEYS) == body
+
+
 def _refuse_ambiguous(value: object, where: str) -> None:
     """Raise where ``value`` has no single spelling. The message names the field, never its content."""
     kind = type(value)

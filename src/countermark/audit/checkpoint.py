@@ -8,7 +8,7 @@ from typing import Final
 
 from countermark.audit.note import NoteSigner, NoteVerifier, decode_base64, open_note, parse_note
 from countermark.audit.tree import HASH_BYTES
-from countermark.errors import ProofInvalid
+from countermark.errors import CheckpointInvalid, ProofInvalid
 
 MAX_TREE_SIZE: Final = 2**63 - 1
 
@@ -75,6 +75,34 @@ def open_checkpoint(note: str, verifier_key: str) -> Checkpoint:
     if checkpoint.origin != verifier.name:
         raise ProofInvalid(f"The checkpoint is of the log '{checkpoint.origin}', not of '{verifier.name}'.")
     return checkpoint
+
+
+def refuse_unusable(note: str, verifier_key: str) -> None:
+    """Refuse a checkpoint, kept elsewhere, that says nothing of a log, so that the log is not accused for it.
+
+    One under the log's own name by another key says something: that key, or the log's, is a thief's.
+
+    Raises:
+        CheckpointInvalid: damaged, or of another log.
+    """
+    verifier = NoteVerifier.parse(verifier_key)
+    try:
+        parsed = parse_note(note)
+        checkpoint = Checkpoint.parse(parsed.text)
+    except ProofInvalid as error:
+        raise CheckpointInvalid(f"The checkpoint that was given is damaged or none: {error.message}") from error
+    if checkpoint.origin != verifier.name:
+        raise CheckpointInvalid(
+            f"The checkpoint that was given is of the log '{checkpoint.origin}', not of '{verifier.name}'.",
+            remedy="Give one of this log, or name the log that it is of.",
+        )
+    if any((line.name, line.key_id) == (verifier.name, verifier.id) for line in parsed.signatures):
+        try:
+            open_note(note, [verifier])
+        except ProofInvalid as error:
+            raise CheckpointInvalid(
+                "The checkpoint that was given is damaged: it is not what the log signed."
+            ) from error
 
 
 def peek_checkpoint(note: str) -> Checkpoint:

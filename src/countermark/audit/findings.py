@@ -23,6 +23,7 @@ class LogFindingKind(StrEnum):
     REWRITTEN = "rewritten"
     UNSIGNED = "unsigned"
     UNWITNESSED = "unwitnessed"
+    INVALID = "invalid"
     INDEX = "index"
     PROTECTED = "protected"
     STORE = "store"
@@ -43,7 +44,8 @@ class VerifyReport:
     """The outcome of a full verification.
 
     ``size`` and ``root`` (32 bytes) are those of the entries as they stand. ``compared`` names what they were compared
-    with; what is not named there was not looked at, such as a checkpoint kept elsewhere.
+    with; what is not named there was not looked at, such as a checkpoint kept elsewhere. ``not_compared`` says what
+    should have been and could not be, a sentence each.
     """
 
     origin: str
@@ -52,6 +54,7 @@ class VerifyReport:
     root: bytes
     compared: tuple[str, ...]
     findings: tuple[LogFinding, ...]
+    not_compared: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,6 +85,15 @@ def located(kind: LogFindingKind, first: int, last: int) -> LogFinding:
 def span(first: int, last: int) -> str:
     """``entry 5`` or ``entries 5 to 9``."""
     return f"entry {first}" if first == last else f"entries {first} to {last}"
+
+
+def twins(one: int, other: int) -> str:
+    """That two entries bear the same event id."""
+    first, second = sorted((one, other))
+    return (
+        f"Entries {first} and {second} bear the same event id, which the log never allows: only somebody who has its"
+        f" key recorded entry {second}."
+    )
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

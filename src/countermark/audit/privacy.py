@@ -25,6 +25,10 @@ from countermark.model.custody import ProtectedField
 PROTECTED_FIELDS: Final = get_args(ProtectedField)
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
+LEAST_BYTES: Final = _NONCE_BYTES + 16
+"""Of a ciphertext: nonce and tag of an empty text."""
+WRAPPED_BYTES: Final = LEAST_BYTES + _KEY_BYTES
+"""Of a wrapped data key."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ class WrappedKey:
     key_id: str
     master_id: str
     wrapped: bytes
+
+
+@dataclass(frozen=True)
+class SealedField:
+    """A protected field as it is stored, and the data key of its event."""
+
+    key: WrappedKey
+    field: str
+    ciphertext: bytes
 
 
 @dataclass(frozen=True)
@@ -114,13 +127,23 @@ class Vault:
         """
         data_key = self.unwrap(key)
         field = commitment.field
+        plaintext = self.open(event_id, data_key, field, commitment.commitment, ciphertext)
+        return Disclosure(field, plaintext.decode(), _derive(data_key, f"commit/{field}"))
+
+    @staticmethod
+    def open(event_id: str, data_key: bytes, field: str, commitment: str, ciphertext: bytes) -> bytes:
+        """One field in the clear under its data key (32 bytes), checked against the commitment in the log.
+
+        Raises:
+            AuditStoreDamaged: the ciphertext was altered, or is not what the event committed to.
+        """
         try:
             plaintext = _decrypt(_derive(data_key, f"encrypt/{field}"), ciphertext, f"{event_id}\0{field}")
         except InvalidTag:
             raise AuditStoreDamaged(f"The stored '{field}' of event {event_id} was altered.") from None
-        if not hmac.compare_digest(_commitment(data_key, field, plaintext), commitment.commitment):
+        if not hmac.compare_digest(_commitment(data_key, field, plaintext), commitment):
             raise AuditStoreDamaged(f"The stored '{field}' of event {event_id} is not what the log committed to.")
-        return Disclosure(field, plaintext.decode(), _derive(data_key, f"commit/{field}"))
+        return plaintext
 
     def unwrap(self, key: WrappedKey) -> bytes:
         """A data key in the clear.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from sys import intern
 from typing import Any, Final
 
 import orjson
 
 from countermark.audit.findings import LogFinding, LogFindingKind
 from countermark.audit.hold import erased_by
+from countermark.audit.privacy import LEAST_BYTES, WRAPPED_BYTES, SealedField, Vault
+from countermark.errors import AuditStoreDamaged, KeyUnavailable
 
 _WITH_COMMITMENTS: Final = b'"protected":[{'
-_COMMITMENT: Final = re.compile(rb'"field":"(\w+)","key_id":"([0-9a-f]{32})"')
+_COMMITMENT: Final = re.compile(rb'"commitment":"hmac-sha256:([0-9a-f]{64})","field":"(\w+)","key_id":"([0-9a-f]{32})"')
 
 
 def own_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -33,24 +37,36 @@ def parse_protected(entry: bytes) -> dict[str, Any] | None:
         return None  # changed by hand: whoever compares leaf hashes names it
 
 
-def _own_fields_fast(entry: bytes) -> tuple[str, tuple[str, ...]]:
-    """Event id and protected fields as :func:`own_fields` has them, without parsing canonical JSON as a whole."""
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one entry says of protected fields under its own data key: their names, and a commitment (32 bytes) each."""
+
+    index: int
+    fields: tuple[str, ...]
+    commitments: bytes
+
+
+def _commitments_fast(index: int, entry: bytes) -> tuple[str, Committed] | None:
+    """Event id and commitments of :func:`own_fields`, without parsing canonical JSON as a whole."""
     start = entry.find(_WITH_COMMITMENTS)
     if start < 0:
-        return "", ()
+        return None
     found = _COMMITMENT.findall(entry, start, entry.find(b"]", start))
-    own = [(name, key_id) for name, key_id in found if b'"event_id":"%b"' % key_id in entry]
-    return (own[0][1].decode(), tuple(name.decode() for name, _ in own)) if own else ("", ())
+    own = [(digest, name, key_id) for digest, name, key_id in found if b'"event_id":"%b"' % key_id in entry]
+    if not own:
+        return None
+    names = tuple(intern(name.decode()) for _, name, _ in own)  # the same few texts a million times
+    return own[0][2].decode(), Committed(index, names, bytes.fromhex(b"".join(digest for digest, *_ in own).decode()))
 
 
 @dataclass
 class Claims:
     """What a run of entries says of protected fields.
 
-    ``committed``: index and fields by event id. ``erased``: the erasing entry's index by event id.
+    ``committed``: by event id. ``erased``: the erasing entry's index by event id.
     """
 
-    committed: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    committed: dict[str, Committed] = field(default_factory=dict)
     erased: dict[str, int] = field(default_factory=dict)
 
     def read(self, index: int, entry: bytes) -> None:
@@ -58,15 +74,15 @@ class Claims:
         try:
             for event_id in erased_by(entry):
                 self.erased.setdefault(event_id, index)
-            event_id, fields = _own_fields_fast(entry)
+            found = _commitments_fast(index, entry)
         except (ValueError, KeyError, TypeError, AttributeError):
             return  # changed by hand: as above
-        if fields:
-            self.committed[event_id] = (index, fields)
+        if found:
+            self.committed.setdefault(*found)  # a later entry of the same id is no event of this log
 
     def extend(self, later: Claims) -> None:
         """Take the entries that follow into account."""
-        self.committed |= later.committed
+        self.committed = later.committed | self.committed
         self.erased = later.erased | self.erased
 
 
@@ -80,9 +96,9 @@ def check_protected(claims: Claims, keys: set[str], ciphertexts: set[tuple[str, 
     """
     findings = [
         finding
-        for event_id, (index, fields) in claims.committed.items()
+        for event_id, said in claims.committed.items()
         for finding in _judge(
-            index, event_id, fields, erasing=claims.erased.get(event_id), keys=keys, ciphertexts=ciphertexts
+            said.index, event_id, said.fields, erasing=claims.erased.get(event_id), keys=keys, ciphertexts=ciphertexts
         )
     ]
     strays = len((keys | {event_id for event_id, _ in ciphertexts}) - claims.committed.keys())
@@ -116,3 +132,50 @@ def _judge(
         return []
     message = f"Entry {index} lacks its {' and '.join(missing)}, and no erasure is recorded."
     return [LogFinding(LogFindingKind.PROTECTED, message, index, index)]
+
+
+def check_opened(claims: Claims, vault: Vault | None, stored: Iterable[SealedField]) -> list[LogFinding]:
+    """Open every ciphertext and compare it with its commitment; without a vault, look only at the lengths.
+
+    Args:
+        claims: those of the whole log.
+        vault: the master keys at hand.
+        stored: the ciphertexts, those of an event together.
+    """
+    findings: list[LogFinding] = []
+    for event_id, fields in groupby(stored, key=lambda one: one.key.key_id):
+        said = claims.committed.get(event_id)
+        if said and event_id not in claims.erased:
+            findings += [
+                LogFinding(LogFindingKind.PROTECTED, f"Entry {said.index}: {message}", said.index, said.index)
+                for message in _unopened(event_id, said, vault, list(fields))
+            ]
+    return findings
+
+
+def _unopened(event_id: str, said: Committed, vault: Vault | None, stored: Sequence[SealedField]) -> Iterator[str]:
+    """What is wrong with the data key and ciphertexts of one event."""
+    key = stored[0].key
+    if len(key.wrapped) != WRAPPED_BYTES or any(len(one.ciphertext) < LEAST_BYTES for one in stored):
+        yield f"the stored data key or a ciphertext of event {event_id} was altered: it has another length."
+        return
+    if vault is None:
+        return
+    try:
+        data_key = vault.unwrap(key)
+    except (AuditStoreDamaged, KeyUnavailable) as error:
+        yield _continued(error.message)
+        return
+    for one in stored:
+        if one.field in said.fields:
+            place = 32 * said.fields.index(one.field)
+            commitment = "hmac-sha256:" + said.commitments[place : place + 32].hex()
+            try:
+                vault.open(event_id, data_key, one.field, commitment, one.ciphertext)
+            except AuditStoreDamaged as error:
+                yield _continued(error.message)
+
+
+def _continued(message: str) -> str:
+    """A sentence as it goes on after a colon."""
+    return message[:1].lower() + message[1:]

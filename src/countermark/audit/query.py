@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from countermark.audit.canonical import is_canonical
 from countermark.errors import UsageError
 
 INDEX_COLUMNS: Final = (
@@ -68,9 +69,10 @@ def index_row(document: Mapping[str, Any]) -> IndexRow:
 
 
 def columns_of(body: bytes) -> IndexRow | None:
-    """What the index should say of an entry; ``None`` where the entry is no event."""
+    """What the index should say of an entry; ``None`` where the entry is no event in its one true spelling."""
     try:
-        return index_row(orjson.loads(body))
+        document = orjson.loads(body)
+        return index_row(document) if is_canonical(document, body) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

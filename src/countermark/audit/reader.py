@@ -13,7 +13,7 @@ from typing import Self
 
 import orjson
 
-from countermark.audit.checkpoint import peek_checkpoint
+from countermark.audit.checkpoint import peek_checkpoint, refuse_unusable
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport
 from countermark.audit.hold import Hold, Ledger, read_ledger
 from countermark.audit.listing import Page, listed, parse_event, walk
@@ -22,7 +22,7 @@ from countermark.audit.privacy import Disclosure, Vault
 from countermark.audit.proof import TlogProof
 from countermark.audit.query import INDEX_COLUMNS, Filter, index_row
 from countermark.audit.scan import checked_entries
-from countermark.audit.stores.interface import ReaderStore, SignedHead, StoreReader
+from countermark.audit.stores.interface import Head, ReaderStore, SignedHead, StoreReader
 from countermark.audit.tiles import TILE_WIDTH, subtree_oracle
 from countermark.audit.tree import (
     EMPTY_ROOT,
@@ -354,11 +354,16 @@ class LogReader:
             protected: compare the data keys and ciphertexts too with what the entries say of them.
             jobs: processes that share the work; ``None`` takes all cores where the log is large. They are started
                 anew, so a script that asks for more than one needs the usual ``if __name__ == "__main__"``.
+
+        Raises:
+            CheckpointInvalid: ``held`` is damaged, or of another log.
         """
+        if held is not None:
+            refuse_unusable(held, self.verifier_key)
         for attempt in range(_SIGNING_TRIES):
             try:
                 # Before the snapshot, so that a writer beside us cannot make the store seem rolled back.
-                record = self._signed_head(self.origin)
+                record, fault = self._last_signed()
                 with self._store.snapshot() as reader:
                     if attempt + 1 < _SIGNING_TRIES and _being_signed(reader):
                         sleep(_SIGNING_PAUSE_S)  # a writer is between commit and signature
@@ -367,7 +372,9 @@ class LogReader:
                         reader,
                         verifier_key=self.verifier_key,
                         record=record,
+                        record_fault=fault or self._record_behind(reader.head()),
                         held=held,
+                        vault=self._vault,
                         progress=progress,
                         index=index,
                         protected=protected,
@@ -383,6 +390,23 @@ class LogReader:
                 return VerifyReport(self.origin, self.verifier_key, 0, EMPTY_ROOT, (), (finding,))
         raise AssertionError("the last try returns")
 
+    def _last_signed(self) -> tuple[SignedHead | None, str]:
+        """What was signed last, and what is wrong with the record of it where it cannot be read."""
+        try:
+            return self._signed_head(self.origin), ""
+        except AuditStoreDamaged as damage:
+            return None, f"{damage.message} {damage.remedy}"
+
+    def _record_behind(self, head: Head) -> str:
+        """What is wrong with a record that is behind a checkpoint of the store, though it moves first."""
+        record, _ = self._last_signed()
+        if record is None or record.size >= _published(head):
+            return ""
+        return (
+            f"The record of what was signed, of {record.size} entries, is older than the newest checkpoint: an older"
+            " copy was put in its place."
+        )
+
     def _verify_without_index(
         self, damage: AuditStoreDamaged, held: str | None, progress: Progress | None, protected: bool, jobs: int | None
     ) -> VerifyReport:
@@ -396,4 +420,12 @@ class LogReader:
 
 def _being_signed(reader: StoreReader) -> bool:
     head = reader.head()
-    return not head.note or peek_checkpoint(head.note).size < head.size
+    return _published(head) < head.size
+
+
+def _published(head: Head) -> int:
+    """How many entries the published checkpoint claims; -1 without one that can be read."""
+    try:
+        return peek_checkpoint(head.note).size if head.note else -1
+    except ProofInvalid:
+        return -1

@@ -20,8 +20,9 @@ from os import cpu_count
 from typing import Any, Final
 
 from countermark.audit.checkpoint import open_checkpoint
-from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span
-from countermark.audit.protected import Claims, check_protected
+from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span, twins
+from countermark.audit.privacy import Vault
+from countermark.audit.protected import Claims, check_opened, check_protected
 from countermark.audit.query import columns_of
 from countermark.audit.stores.interface import SignedHead, StoreReader
 from countermark.audit.sweep import Intact, OpenStore, Plan, Progress, sweep
@@ -85,6 +86,8 @@ class Verification:
         verifier_key: the log's key, known from elsewhere where possible.
         record: what was signed last, from the store of its own; read it *before* taking the snapshot.
         held: a signed checkpoint kept elsewhere.
+        record_fault: what is wrong with the record, as its reader found; a sentence, or empty.
+        vault: opens protected fields, to compare them with their commitments.
         progress: called with entries done and entries in all; from the beginning again where something is wrong.
         index: compare the look-up index with the entries too.
         protected: compare the data keys and ciphertexts too with what the entries say of them.
@@ -99,6 +102,8 @@ class Verification:
         verifier_key: str,
         record: SignedHead | None,
         held: str | None,
+        record_fault: str = "",
+        vault: Vault | None = None,
         progress: Progress | None = None,
         index: bool = True,
         protected: bool = True,
@@ -106,6 +111,7 @@ class Verification:
         open_store: OpenStore | None = None,
     ) -> None:
         self._reader = reader
+        self._vault = vault
         self._with_index = index
         self._with_protected = protected
         self._jobs = jobs
@@ -113,10 +119,11 @@ class Verification:
         self._verifier_key = verifier_key
         self._progress = progress
         self._findings: list[LogFinding] = []
+        self._not_compared: list[str] = []
         self._head = reader.head()
         self._published = self._open(PUBLISHED, self._head.note)
         self._kept = [r for _, note in reader.kept_checkpoints() if (r := self._open(KEPT, note))]
-        self._record = _Reference(RECORD, record.size, record.root) if record else None
+        self._record = self._signed(record, record_fault)
         self._held = self._open(HELD, held) if held is not None else None
 
     def run(self) -> VerifyReport:
@@ -124,12 +131,13 @@ class Verification:
         meta = self._reader.meta()
         if meta.get("verifier_key") != self._verifier_key:
             self._find(LogFindingKind.CHECKPOINT, "The store names another verifier key than the one given.")
+        self._complain(self._reader.schema_complaints())
         self._look()
         self._compare_head()
         rewritten = self._compare_references()
         if self._with_index:
             self._compare_index(rewritten=rewritten)
-        sealed = check_protected(self._claims, *self._reader.sealed()) if self._with_protected else []
+        sealed = self._compare_protected() if self._with_protected else []
         parts = [*([INDEX] if self._with_index else []), *([PROTECTED] if self._with_protected else [])]
         compared = [r.source for r in (self._published, self._record, self._held) if r]
         return VerifyReport(
@@ -139,6 +147,7 @@ class Verification:
             root=self._tree.root(self._tree.size) or b"",
             compared=("leaf hashes", "tree hashes", *parts, *compared),
             findings=(*self._findings[:MAX_FINDINGS], *sealed[:MAX_FINDINGS]),
+            not_compared=tuple(self._not_compared),
         )
 
     def _look(self) -> None:
@@ -173,7 +182,7 @@ class Verification:
 
     def _complain(self, complaints: list[str]) -> None:
         for complaint in complaints:
-            self._find(LogFindingKind.STORE, f"The store's file is damaged: {complaint}.")
+            self._find(LogFindingKind.STORE, complaint)
 
     # --- gathering --------------------------------------------------------------------------------------------------
 
@@ -187,6 +196,22 @@ class Verification:
             self._find(LogFindingKind.CHECKPOINT, f"{_sentence(source)} cannot be trusted: {error.message}")
             return None
         return _Reference(source, checkpoint.size, checkpoint.root)
+
+    def _signed(self, record: SignedHead | None, fault: str) -> _Reference | None:
+        """The record of what was signed, where there is one."""
+        if fault:
+            self._find(LogFindingKind.CHECKPOINT, fault)
+        if record is None:
+            if not fault:
+                self._not_compared.append(
+                    "The record of what was signed is not here: that the store is an older copy would go unnoticed."
+                )
+            return None
+        if record.note:
+            signed = self._open(RECORD, record.note)
+            if signed and (signed.size, signed.root) != (record.size, record.root):
+                self._find(LogFindingKind.CHECKPOINT, "The record of what was signed contradicts its own checkpoint.")
+        return _Reference(RECORD, record.size, record.root)
 
     def _hash_entries(self) -> _Entries:
         entries = _Entries()
@@ -241,9 +266,8 @@ class Verification:
             self._find(
                 LogFindingKind.TREE, f"{tile_path(level, index)} is missing, or there although it should not be."
             )
-        for level, index in sorted(tree.keys()):
-            stored = self._reader.tile(level, index)
-            if level and stored and stored != tree.tile(level, index):
+        for level, index in sorted(tree.keys() & self._reader.tile_keys()):
+            if self._reader.tile(level, index) != tree.tile(level, index):
                 width = TILE_WIDTH ** (level + 1)
                 first, last = index * width, min((index + 1) * width, tree.size) - 1
                 message = f"The stored tree hashes over {span(first, last)}, {tile_path(level, index)}, were altered."
@@ -301,6 +325,7 @@ class Verification:
         if rewritten and differing:
             self._findings += explain(self._hash_entries().pairs(), self._reader.indexed_leaves())
             return
+        differing = [index for index in differing if not self._is_no_event(index)]
         explained = {index for f in self._findings if f.index is not None for index in (f.index, f.last)}
         for first, last in runs(differing):
             if not self._findings or (first not in explained and last not in explained):
@@ -311,6 +336,32 @@ class Verification:
                 self._find(
                     LogFindingKind.INDEX, f"The look-up index names {span(first, last)}: not there.", first, last
                 )
+
+    def _is_no_event(self, index: int) -> bool:
+        """Whether an entry cannot be in the index, because the log's own rules forbid it; then that is found."""
+        body = self._reader.body(index) if len(self._findings) < MAX_FINDINGS else None
+        if body is None:
+            return False
+        columns = columns_of(body)
+        if columns is None:
+            message = f"Entry {index} is no event in canonical form: only somebody who has the log's key recorded it."
+            self._find(LogFindingKind.INVALID, message, index)
+            return True
+        other = self._reader.index_of(str(columns[0]))
+        if other is None or other == index:
+            return False
+        twin = columns_of(self._reader.body(other) or b"")
+        if twin is None or twin[0] != columns[0]:
+            return False
+        self._find(LogFindingKind.INVALID, twins(index, other), max(index, other))
+        return True
+
+    def _compare_protected(self) -> list[LogFinding]:
+        if self._vault is None and self._claims.committed:
+            message = "Protected fields were not opened: without the master key only that they are there is checked."
+            self._not_compared.append(message)
+        missing = check_protected(self._claims, *self._reader.sealed())
+        return missing + check_opened(self._claims, self._vault, self._reader.sealed_fields())
 
 
 def _differing(left: bytes, right: bytes) -> list[int]:

@@ -86,10 +86,18 @@ class Home:
         """What signs the log's checkpoints."""
         return NoteSigner(self.origin, self.keys.ed25519(Purpose.AUDIT_LOG))
 
+    def log_key(self) -> str | None:
+        """The log's verifier key, of the ring; ``None`` where the ring does not have it or may not be read."""
+        try:
+            return self.note_signer().verifier_key if self.keys.epochs(Purpose.AUDIT_LOG) else None
+        except (KeyUnavailable, OSError):
+            return None
+
     def open_log(self, *, read_only: bool = False, held: str | None = None) -> AuditLog:
         """The audit log. One process at a time may write to it, unless it is in PostgreSQL.
 
-        ``held``: a checkpoint kept elsewhere, to vouch for it where the record of what was signed was lost.
+        ``held``: a checkpoint kept elsewhere, to vouch for it where the record of what was signed was lost. Where the
+        ring has the log's key, a log is read by that one, whatever its store says.
         """
         signed = self.settings.audit.signed or self.folder / "signed.db"
         masters = self.keys.secrets(Purpose.MASTER)
@@ -102,6 +110,7 @@ class Home:
             older_master_keys=masters[1:],
             signed=signed,
             read_only=read_only,
+            verifier_key=self.log_key() if read_only else None,
             held=held,
         )
 

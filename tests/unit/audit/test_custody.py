@@ -12,7 +12,7 @@ import pytest
 
 from countermark.audit import AuditLog, LogFindingKind, verify_receipt
 from countermark.audit.erasure import EVENTS_AN_ENTRY, ErasurePlan
-from countermark.audit.protected import _own_fields_fast, own_fields, parse_protected
+from countermark.audit.protected import _commitments_fast, own_fields, parse_protected
 from countermark.audit.warrant import Warrant
 from countermark.errors import AuditError, AuditStoreDamaged, KeyUnavailable, NotFound, UsageError
 from countermark.model import ActorRef, EventType
@@ -253,9 +253,13 @@ def test_protected_fields_are_told_without_parsing_as_with(filled: AuditLog, kit
     filled.append(kit.make_event(62, reasons=tricky.reasons), protected={"negative_prompt": "]", "prompt": "}"})
     for index in range(filled.size):
         document = parse_protected(filled.entry(index))
-        event_id, fields = _own_fields_fast(filled.entry(index))
-        assert fields == (own_fields(document) if document else ())
-        assert event_id == (document["event_id"] if document else "")
+        found = _commitments_fast(index, filled.entry(index))
+        assert bool(found) == bool(document)
+        if found and document:
+            event_id, said = found
+            own = [one for one in document["protected"] if one["key_id"] == document["event_id"]]
+            assert (event_id, said.index, said.fields) == (document["event_id"], index, own_fields(document))
+            assert said.commitments.hex() == "".join(one["commitment"].removeprefix("hmac-sha256:") for one in own)
     assert [bool(parse_protected(filled.entry(n))) for n in range(9, 13)] == [True, False, False, True]
     assert filled.verify().ok
 

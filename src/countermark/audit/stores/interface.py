@@ -14,7 +14,7 @@ from typing import Protocol
 
 from countermark.audit.commit import Submission
 from countermark.audit.note import NoteSigner
-from countermark.audit.privacy import Sealed, WrappedKey
+from countermark.audit.privacy import Sealed, SealedField, WrappedKey
 from countermark.audit.query import Filter, IndexRow
 
 
@@ -75,7 +75,7 @@ class StoreReader(Protocol):
         """A tile's hashes; empty where there is none."""
 
     def file_complaints(self) -> list[str]:
-        """What the database's own check says of its files, up to ten sentences."""
+        """What the database's own check says of the look-up index, a sentence each."""
 
     def tile_keys(self) -> set[tuple[int, int]]:
         """``(level, index)`` of every stored tile."""
@@ -134,6 +134,15 @@ class StoreReader(Protocol):
 
     def sealed(self) -> tuple[set[str], set[tuple[str, str]]]:
         """Which data keys (by key id) and which ciphertexts (by event id and field) there are."""
+
+    def sealed_fields(self) -> Iterator[SealedField]:
+        """Every ciphertext whose data key is there, those of an event together. Needs a snapshot."""
+
+    def schema_complaints(self) -> list[str]:
+        """In what the tables differ from those that this program makes: triggers, rules, views in a table's place.
+
+        The look-up index can be made anew: what is missing of it is not told here.
+        """
 
     def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
         """Attempts begun by sessions that are over and not concluded, oldest first."""

@@ -10,12 +10,27 @@ FiloSottile/sunlight.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from countermark.audit.stores.interface import SignedHead
 from countermark.audit.stores.sqlite_schema import connect_reader, connect_writer, reported
-from countermark.errors import AuditRollback
+from countermark.errors import AuditRollback, AuditStoreDamaged
+
+
+@contextmanager
+def _record_reported(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours, and what to do about a record that is damaged: it is not the log."""
+    try:
+        with reported(path):
+            yield
+    except AuditStoreDamaged as error:
+        raise AuditStoreDamaged(
+            f"The record of what was signed, {path}, is damaged.",
+            remedy="Move it away and keep it as evidence; then let the newest checkpoint kept elsewhere vouch for the"
+            " log: countermark log vouch --checkpoint FILE --reason WHY",
+        ) from error
 
 
 def signed_elsewhere(origin: str) -> AuditRollback:
@@ -32,9 +47,10 @@ class SignedStore:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.name = str(path)
-        self._connection = connect_reader(path) if read_only else connect_writer(path)
+        with _record_reported(path):
+            self._connection = connect_reader(path) if read_only else connect_writer(path)
         if not read_only:
-            with reported(path):
+            with _record_reported(path):
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._make_table()
 
@@ -50,7 +66,7 @@ class SignedStore:
 
     def get(self, origin: str) -> SignedHead | None:
         """What was signed last for a log."""
-        with reported(self.path):
+        with _record_reported(self.path):
             # every column: one that was not opened for writing since may lack the note
             row = self._connection.execute("SELECT * FROM signed WHERE origin = ?", (origin,)).fetchone()
         return SignedHead(row[1], bytes(row[2]), *row[3:]) if row else None
@@ -63,7 +79,7 @@ class SignedStore:
         Raises:
             AuditRollback: the record is at neither of the two.
         """
-        with reported(self.path):
+        with _record_reported(self.path):
             moved = self._insert(origin, new) if old is None else self._update(origin, old, new)
         if not moved and self.get(origin) != new:
             raise signed_elsewhere(origin)

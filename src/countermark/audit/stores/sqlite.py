@@ -67,6 +67,12 @@ class SqliteStore:
                 f"The audit store {self.path} has format {version}; this version reads format {SCHEMA_VERSION}.",
                 remedy="Use the version of countermark that wrote it, or a newer one.",
             )
+        complaints = [] if read_only or not version else self.writer.schema_complaints()
+        if complaints:
+            raise AuditStoreDamaged(
+                f"The tables of {self.path} are not as the log made them. {complaints[0]}",
+                remedy="Find out who can write the file. See all of it with: countermark log verify",
+            )
 
     def reported(self) -> AbstractContextManager[None]:
         """Turns SQLite's errors into ours, naming this store."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from countermark.audit.privacy import WrappedKey
+from countermark.audit.privacy import SealedField, WrappedKey
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
 from countermark.audit.stores.interface import Head, Pending, StoredRow
 from countermark.audit.stores.sqlite_lookups import beyond, misfiled, search
-from countermark.audit.stores.sqlite_schema import OLDER_INDEX, index_reported
+from countermark.audit.stores.sqlite_schema import OLDER_INDEX, index_reported, schema_complaints
 from countermark.errors import AuditIndexOutdated, AuditStoreDamaged
 
 _COLUMNS = ", ".join(INDEX_COLUMNS)
@@ -74,8 +74,11 @@ class SqliteReader:
 
     @_by_index
     def file_complaints(self) -> list[str]:
-        """What SQLite's own check says of the look-up index, such as rows hidden from it; up to ten sentences."""
-        return [text for (text,) in self._execute("PRAGMA integrity_check(event_index)") if text != "ok"][:10]
+        """What SQLite's own check says of the look-up index, such as rows hidden from it, and how its tables differ."""
+        damage = [text for (text,) in self._execute("PRAGMA integrity_check(event_index)") if text != "ok"][:10]
+        return [f"The store's file is damaged: {text}." for text in damage] + schema_complaints(
+            self.connection, of_index=True
+        )
 
     def tile_keys(self) -> set[tuple[int, int]]:
         """``(level, index)`` of every stored tile."""
@@ -178,6 +181,17 @@ class SqliteReader:
         """Which data keys (by key id) and which ciphertexts (by event id and field) there are."""
         keys = {key_id for (key_id,) in self._execute("SELECT key_id FROM secret")}
         return keys, set(self._execute("SELECT event_id, field FROM blob"))
+
+    def sealed_fields(self) -> Iterator[SealedField]:
+        """Every ciphertext whose data key is there, those of an event together."""
+        query = """SELECT key_id, master_id, CAST(wrapped_dek AS BLOB), field, CAST(ciphertext AS BLOB)
+        FROM secret JOIN blob ON event_id = key_id ORDER BY key_id"""
+        for key_id, master_id, wrapped, field, ciphertext in self._execute(query):  # one at a time: some are pictures
+            yield SealedField(WrappedKey(key_id, master_id, wrapped), field, ciphertext)
+
+    def schema_complaints(self) -> list[str]:
+        """In what the tables differ from those that this program makes, the look-up index aside."""
+        return schema_complaints(self.connection)
 
     def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
         """Attempts begun by other sessions and not concluded, oldest first."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import orjson
 
+from countermark.audit.findings import twins
 from countermark.audit.lock import WriterLock
-from countermark.audit.query import index_row
+from countermark.audit.query import IndexRow, index_row
 from countermark.audit.scan import checked_entries
 from countermark.audit.stores.postings import BLOCK
 from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, INDEX_TABLES, add_look_ups
@@ -107,8 +108,20 @@ def _fill(reader: SqliteReader, writer: sqlite3.Connection, progress: Progress |
             rows = [(index, leaf_hash(entry), index_row(orjson.loads(entry))) for index, entry in batch]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise AuditStoreDamaged(f"One of the entries from {batch[0][0]} is recorded but is no event.") from None
-        add_look_ups(writer, rows)
+        try:
+            add_look_ups(writer, rows)
+        except sqlite3.IntegrityError:
+            raise _twins(writer, rows) from None
         done += len(batch)
         if progress:
             progress(done, size)
     return size
+
+
+def _twins(writer: sqlite3.Connection, rows: list[tuple[int, bytes, IndexRow]]) -> AuditStoreDamaged:
+    """Which of these entries bears an event id that an earlier one has, so that it cannot be indexed."""
+    for index, _, (event_id, *_) in rows:
+        (found,) = writer.execute("SELECT max(seq) FROM event_index WHERE event_id = ?", (event_id,)).fetchone()
+        if found is not None and found != index:
+            return AuditStoreDamaged(twins(found, index))
+    return AuditStoreDamaged("The index cannot be made of these entries.")

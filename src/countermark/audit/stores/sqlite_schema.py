@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA
+from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, INDEX_TABLES
 from countermark.errors import AuditError, AuditIndexUnusable, AuditStoreDamaged, NotFound, OutputUnwritable
 
 SCHEMA_VERSION: Final = 3
@@ -41,6 +41,38 @@ CREATE VIEW event AS SELECT event_index.*, CAST(body AS TEXT) AS document FROM e
 PRAGMA user_version = {SCHEMA_VERSION};
 PRAGMA application_id = {APPLICATION_ID};
 """  # noqa: S608
+
+
+def schema_complaints(connection: sqlite3.Connection, *, of_index: bool = False) -> list[str]:
+    """In what a store's tables differ from :data:`SCHEMA`: a sentence each, none where nothing differs.
+
+    Whoever can write the file can put a view in a table's place, or have a trigger empty what is written. Indices that
+    somebody added to the look-up index are no complaint, nor tables and views under other names.
+
+    Args:
+        connection: to the store.
+        of_index: of the look-up index, which can be made anew, instead of everything else.
+    """
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(SCHEMA)
+        expected = _objects(model)
+    found = _objects(connection)
+    complaints = [
+        f"The {kind} '{name}' of the store {'was changed' if (kind, name) in found else 'is missing'}."
+        for (kind, name), (table, statement) in expected.items()
+        if (table in INDEX_TABLES) is of_index and found.get((kind, name)) != (table, statement)
+    ]
+    ours = {name for _, name in expected} - {*INDEX_TABLES}
+    for (kind, name), (table, _) in found.items():
+        if not of_index and (kind, name) not in expected and (kind == "trigger" or table in ours):
+            complaints.append(f"The store holds the {kind} '{name}' on '{table}', which is not the log's.")
+    return complaints
+
+
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[str, str]]:
+    """Table and statement of everything in a schema, by kind and name; blanks do not count."""
+    rows = connection.execute("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema")
+    return {(str(kind), str(name)): (str(table), " ".join(str(sql).split())) for kind, name, table, sql in rows}
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

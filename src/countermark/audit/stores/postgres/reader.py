@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from countermark.audit.privacy import WrappedKey
+from countermark.audit.privacy import SealedField, WrappedKey
 from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow
 from countermark.audit.stores.interface import Head, Pending, StoredRow
 from countermark.audit.stores.postgres.connect import Connection, index_reported
@@ -15,6 +15,16 @@ from countermark.audit.stores.postgres.look_ups import beyond, misfiled, search
 from countermark.errors import AuditStoreDamaged
 
 ROWS_AT_ONCE: Final = 256
+SEALED_AT_ONCE: Final = 16
+"""Ciphertexts: some are pictures."""
+_TABLES: Final = (
+    *("meta", "inbox", "refused", "sequencer", "entry", "tile", "head", "checkpoint"),
+    *("blob", "secret", "pending", "event_index", "posting"),
+)
+_CHANGES: Final = """SELECT relname, relkind <> 'r',
+EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = pg_class.oid AND NOT tgisinternal),
+EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = pg_class.oid AND relkind = 'r'), relrowsecurity
+FROM unnest(%s::text[]) AS name JOIN pg_class ON pg_class.oid = to_regclass(name) ORDER BY relname"""
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, INDEX_COLUMNS))
 
 # A session lives as long as its connection holds the advisory lock of its number: see session_number.
@@ -156,6 +166,24 @@ class PostgresReader:
         """Which data keys (by key id) and which ciphertexts (by event id and field) there are."""
         keys = {key_id for (key_id,) in self._all("SELECT key_id FROM secret")}
         return keys, set(self._all("SELECT event_id, field FROM blob"))
+
+    def sealed_fields(self) -> Iterator[SealedField]:
+        """Every ciphertext whose data key is there, those of an event together. Needs a transaction: a snapshot."""
+        query = """SELECT key_id, master_id, wrapped_dek, field, ciphertext
+        FROM secret JOIN blob ON event_id = key_id ORDER BY key_id"""
+        with self.connection.cursor("sealed_fields", binary=True) as cursor:
+            cursor.itersize = SEALED_AT_ONCE
+            for key_id, master_id, wrapped, field, ciphertext in cursor.execute(query.encode()):
+                yield SealedField(WrappedKey(key_id, master_id, wrapped), field, ciphertext)
+
+    def schema_complaints(self) -> list[str]:
+        """In what the tables differ from those that this program makes, where that changes what is read or written."""
+        return [
+            f"The table '{name}' of the store has a {what} that is not the log's."
+            for name, *there in self._all(_CHANGES, (list(_TABLES),))
+            for what, is_there in zip(("view in its place", "trigger", "rule", "row security"), there, strict=True)
+            if is_there
+        ]
 
     def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
         """Attempts begun by sessions that are over and not concluded, oldest first."""

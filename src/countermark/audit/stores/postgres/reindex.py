@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from psycopg import sql
+from psycopg import errors, sql
 
 from countermark.audit.query import index_row
 from countermark.audit.scan import checked_entries
@@ -17,6 +17,7 @@ from countermark.audit.stores.postgres.look_ups import IndexWriter
 from countermark.audit.stores.postgres.reader import PostgresReader
 from countermark.audit.stores.postings import BLOCK
 from countermark.audit.tree import leaf_hash
+from countermark.errors import AuditStoreDamaged
 
 _NEWEST_INDEX: Final = "countermark.audit.stores.postgres.migrations.versions.0002_postings"
 
@@ -38,7 +39,11 @@ def rebuild_index(parameters: dict[str, Any], progress: Callable[[int, int], Non
         index, done = IndexWriter(connection), 0
         while page := list(islice(entries, BLOCK)):
             leaves = [leaf_hash(body) for _, body in page]
-            index.add(done, leaves, [index_row(orjson.loads(body)) for _, body in page])
+            try:
+                index.add(done, leaves, [index_row(orjson.loads(body)) for _, body in page])
+            except errors.UniqueViolation as error:
+                said = error.diag.message_detail
+                raise AuditStoreDamaged(f"Entries bear the same event id, the last from {done} on: {said}") from None
             done += len(page)
             if progress:
                 progress(done, size)
