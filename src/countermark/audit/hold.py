@@ -98,6 +98,11 @@ class Ledger:
         return [hold for hold in self.holds.values() if hold.active(now)]
 
 
+def is_custody(entry: bytes) -> bool:
+    """Whether an entry may place or release a hold, or erase."""
+    return _HOLD in entry or _ERASURE in entry
+
+
 def erased_by(entry: bytes) -> tuple[str, ...]:
     """The events whose protected fields an entry erases; mostly none."""
     return tuple(_record(orjson.loads(entry), EventType.ERASURE).get("events", ())) if _ERASURE in entry else ()

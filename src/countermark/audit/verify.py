@@ -22,7 +22,7 @@ from typing import Any, Final
 from countermark.audit.checkpoint import open_checkpoint
 from countermark.audit.findings import LogFinding, LogFindingKind, VerifyReport, explain, runs, span, twins
 from countermark.audit.privacy import Vault
-from countermark.audit.protected import Claims, check_opened, check_protected
+from countermark.audit.protected import Claims, check_holds, check_opened, check_protected
 from countermark.audit.query import columns_of
 from countermark.audit.stores.interface import SignedHead, StoreReader
 from countermark.audit.sweep import Intact, OpenStore, Plan, Progress, sweep
@@ -361,7 +361,8 @@ class Verification:
             message = "Protected fields were not opened: without the master key only that they are there is checked."
             self._not_compared.append(message)
         missing = check_protected(self._claims, *self._reader.sealed())
-        return missing + check_opened(self._claims, self._vault, self._reader.sealed_fields())
+        altered = check_opened(self._claims, self._vault, self._reader.sealed_fields())
+        return [*missing, *altered, *check_holds(self._claims, self._reader.body)]
 
 
 def _differing(left: bytes, right: bytes) -> list[int]:

@@ -15,7 +15,7 @@ from countermark.audit.erasure import EVENTS_AN_ENTRY, ErasurePlan
 from countermark.audit.protected import _commitments_fast, own_fields, parse_protected
 from countermark.audit.warrant import Warrant
 from countermark.errors import AuditError, AuditStoreDamaged, KeyUnavailable, NotFound, UsageError
-from countermark.model import ActorRef, EventType
+from countermark.model import ActorRef, ErasureRecord, EventType
 
 MASTER_KEY = bytes(range(32))
 ALICE, BOB = (ActorRef(pseudonym=letter * 32, key_id="0123456789abcdef") for letter in "ab")
@@ -379,3 +379,15 @@ def test_a_condition_of_a_newer_version_keeps_rather_than_loses(filled: AuditLog
     assert stranger.covers(document)
     assert hold.covers(document)
     assert not hold.covers({**document, "tenant": "another"})
+
+
+def test_an_erasure_in_spite_of_a_hold_is_a_finding(filled: AuditLog) -> None:
+    kept, free = (filled.event(index).event_id for index in (5, 6))
+    filled.hold(WHY, events=[kept])
+    for event_id in (kept, free):  # as somebody would who may append, and passes over what the log would refuse
+        record = ErasureRecord(events=(event_id,), subject="", held_back=(), as_of=10)
+        filled.append(WHY.event(EventType.ERASURE, erasure=record))
+    filled._store.erase([kept, free])
+    (finding,) = filled.verify().findings
+    assert (finding.kind, finding.index) == (LogFindingKind.PROTECTED, 11)
+    assert finding.message == "Entry 11 erased entry 5, which the hold of entry 10 kept."
