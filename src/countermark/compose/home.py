@@ -89,7 +89,7 @@ class Home:
     def log_key(self) -> str | None:
         """The log's verifier key, of the ring; ``None`` where the ring does not have it or may not be read."""
         try:
-            return self.note_signer().verifier_key if self.keys.epochs(Purpose.AUDIT_LOG) else None
+            return next(iter(self.log_keys()), None)
         except (KeyUnavailable, OSError):
             return None
 
