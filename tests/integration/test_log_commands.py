@@ -46,6 +46,17 @@ def log(home: Home, capsys: pytest.CaptureFixture[str]) -> Log:
     return call
 
 
+@pytest.fixture
+def rotate(home: Home, capsys: pytest.CaptureFixture[str]) -> Callable[[], None]:
+    """Gives everybody a new pseudonym, on the record."""
+
+    def call() -> None:
+        assert run(["keys", "rotate", "pseudonym", "--reason", "yearly", "--home", str(home.folder)]) == 0
+        capsys.readouterr()
+
+    return call
+
+
 def test_a_prompt_is_shown_only_for_a_reason_and_on_the_record(log: Log) -> None:
     assert "prompt" not in json.dumps(log("show", 2)[1]["reasons"])
     code, _, complaint = log("show", 2, "--reveal")
@@ -89,6 +100,121 @@ def test_holds_by_subject_and_query(log: Log) -> None:
     for wrong in (("--query", "colour=red"), ("--query", "tenant"), ()):
         assert log("hold", "add", *wrong, "--reason", "x")[0] == 2
     assert run(["log", "hold", "add", "--query", "tenant=acme"]) == 2, "a reason is required"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--until", "12/31/2030"],
+        ["--until", "2020"],
+        ["--query", "type=generation.relased"],
+        ["--query", "since=yesterday"],
+        ["--query", "actor=bob@example.org"],
+        ["--subject", ""],
+        ["--event", ""],
+    ],
+)
+def test_a_hold_is_in_force_or_refused(wrong: list[str], log: Log) -> None:
+    assert log("hold", "add", "--subject", "alice@example.org", *wrong, "--reason", "x")[0] == 2
+    assert log("hold", "list", "--all")[1] == []
+
+
+def test_a_hold_says_how_many_events_it_covers_and_names_people_as_requests_do(
+    log: Log, home: Home, rotate: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (placed,) = log("hold", "add", "--query", "actor=bob@example.org", "--query", "type=generation.refused",
+                    "--reason", "x")[1]  # fmt: skip
+    bob = home.pseudonym("bob@example.org")
+    assert bob
+    assert (placed["covers"], placed["query"]) == (3, {"type": "generation.refused", "actor": bob.pseudonym})
+    assert log("erase", "--subject", "bob@example.org", "--reason", "x", "--yes")[0] == 21
+    at = ["--home", str(home.folder)]
+    assert run(["log", "hold", "add", "--subject", "caroll", "--until", "2999", "--reason", "x", *at]) == 0
+    told = capsys.readouterr().out
+    assert "covers 0 of the events" in told
+    assert "No event is covered yet" in told
+    rotate()
+    assert run(["log", "hold", "add", "--subject", "bob@example.org", "--reason", "x", *at]) == 0
+    told = capsys.readouterr().out
+    assert "2 pseudonyms, because the key behind them was rotated" in told
+    assert "No event is covered yet" not in told
+
+
+def test_a_hold_is_placed_where_an_entry_is_damaged_too(log: Log, home: Home) -> None:
+    store = sqlite3.connect(home.audit_db)
+    store.execute("UPDATE entry SET body = x'7b7d' WHERE seq = 4")
+    store.commit()
+    store.close()
+    code, placed, complaint = log("hold", "add", "--query", "tenant=acme", "--reason", "x")
+    assert (code, placed[0]["covers"], "cannot be counted" in complaint) == (0, None, True)
+
+
+def test_an_empty_name_names_nothing(log: Log) -> None:
+    assert log("hold", "add", "--query", "tenant=acme", "--reason", "x")[0] == 0
+    for words in (["proof", ""], ["show", ""], ["show", " "], ["picture", "", "--reason", "x"]):
+        assert log(*words)[0] == 2
+    assert log("hold", "release", "", "--reason", "oops")[0] == 2
+    assert log("erase", "--subject", "", "--event", 1, "--reason", "x", "--yes")[0] == 2
+    assert len(log("hold", "list")[1]) == 1
+
+
+def test_an_erasure_of_which_nothing_is_left_by_holds_is_no_success(
+    log: Log, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert log("hold", "add", "--event", 1, "--reason", "x")[0] == 0
+    code, erased, _ = log("erase", "--event", 1, "--reason", "x", "--yes")
+    assert (code, erased["erased"], list(erased["held_back"].values())) == (21, [], [[f"{1:032x}"]])
+    assert run(["log", "erase", "--event", "1", "--reason", "x", "--yes", "--home", str(home.folder)]) == 21
+    assert "nothing was erased" in capsys.readouterr().out
+    assert log("erase", "--event", 1, "--event", 2, "--reason", "x", "--yes")[0] == 0
+
+
+def test_what_was_erased_is_told_where_a_person_of_several_pseudonyms_has_no_events(
+    log: Log, rotate: Callable[[], None]
+) -> None:
+    rotate()
+    words = ["--subject", "someone@example.org", "--event", 3, "--event", 0, "--reason", "x", "--yes"]
+    code, erased, _ = log("erase", *words)
+    assert (code, erased["erased"], len(erased["entries"])) == (0, [f"{0:032x}", f"{3:032x}"], 1)
+    assert log("erase", *words)[0] == 2
+    code, erased, _ = log("erase", "--subject", "alice@example.org", "--event", 2, "--reason", "x", "--yes")
+    assert (code, erased["erased"]) == (0, [f"{2:032x}", f"{4:032x}"])
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        ["--since", "garbage"],
+        ["--since", "2026-13"],
+        ["--since", "2027", "--until", "2026"],
+        ["--type", "foo"],
+        ["--decision", "foo"],
+        ["--category", "nope"],
+        ["--model", ""],
+        ["--actor", ""],
+        ["--before", "-5"],
+    ],
+)
+def test_a_filter_that_no_entry_could_meet_is_refused(nonsense: list[str], log: Log) -> None:
+    assert run(["log", "list", *nonsense]) == 2
+
+
+def test_entries_of_a_person_are_listed_by_name_whatever_the_pseudonym(
+    log: Log, home: Home, rotate: Callable[[], None]
+) -> None:
+    def of_alice(*more: object) -> list[int]:
+        return [row["index"] for row in log("list", "--actor", "alice@example.org", *more)[1]]
+
+    assert of_alice() == [4, 2, 0]
+    rotate()
+    assert log("show", 1, "--reveal", "--reason", "x", "--actor", "alice@example.org")[0] == 0
+    assert of_alice() == [7, 4, 2, 0]
+    assert of_alice("-n", 2) == [7, 4]
+    assert of_alice("-n", 2, "--before", 4) == [2, 0]
+    assert of_alice("--type", "access") == [7]
+    pseudonym = home.pseudonym("alice@example.org")
+    assert pseudonym
+    assert [row["index"] for row in log("list", "--actor", pseudonym.pseudonym)[1]] == [7]
 
 
 def test_keys_rotate_on_the_record_and_nobody_escapes_an_erasure_by_it(

@@ -8,18 +8,18 @@ from __future__ import annotations
 import secrets
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from countermark.audit.canonical import event_document
 from countermark.audit.erasure import Erasure, ErasurePlan
-from countermark.audit.hold import Hold, Ledger, check_query, read_ledger
+from countermark.audit.hold import Hold, Ledger, check_query, check_until, read_ledger
 from countermark.audit.pictures import ShownPicture, picture_of
 from countermark.audit.privacy import Disclosure
 from countermark.audit.protected import parse_protected
-from countermark.audit.query import Filter
+from countermark.audit.query import Filter, columns_of
 from countermark.audit.reader import LogReader
 from countermark.audit.scan import checked_entries
 from countermark.audit.verify import Progress
@@ -29,6 +29,7 @@ from countermark.model import AccessRecord, ActorRef, Event, EventType, HoldReco
 from countermark.model.custody import HELD_PICTURE, ProtectedField
 
 _PROGRESS_EVERY = 4096
+_ID_CHARS = 6
 Fetch = Callable[[Event, str, str | None], bytes]
 """A held picture's file by its event, its key in the object store, and the key that it was sealed under, if it was."""
 
@@ -142,32 +143,38 @@ class Custodian(LogReader, ABC):
             events: ids of events in the log.
             query: conditions of :data:`~countermark.audit.hold.CONDITIONS`, joined by *and*; later events are covered
                 too. A person's is ``{"actor": pseudonym}``.
-            until: an RFC 3339 time in UTC.
+            until: an RFC 3339 time in UTC or any beginning of one, still to come.
 
         Raises:
-            UsageError: neither events nor query, or a condition that cannot be judged.
+            UsageError: neither events nor query, a condition that no event could meet, or ``until`` is no time or over.
             NotFound: an event is not in the log.
         """
         if not events and not query:
             raise UsageError("A hold must name events or conditions.", remedy="Name an event, a subject or a query.")
-        check_query(query or {})
+        query = check_query(query or {})
+        until = None if until is None else check_until(until, now())
         unknown = [event_id for event_id in events if not self.find(event_id=event_id)]
         if unknown:
-            raise NotFound(f"The log holds no event {unknown[0]}.")
+            raise self._no_event(unknown[0])
         hold_id = secrets.token_hex(16)
-        record = HoldRecord(action="placed", id=hold_id, events=tuple(events), query=dict(query or {}), until=until)
+        record = HoldRecord(action="placed", id=hold_id, events=tuple(events), query=query, until=until)
         event = warrant.event(EventType.HOLD, event_id=hold_id, hold=record)
         with self._custody:
             (index,) = self._record(event)
         return Hold(hold_id, index, event.time, warrant.reason, record.events, record.query, until)
 
     def release_hold(self, hold_id: str, warrant: Warrant) -> Hold:
-        """End a legal hold; ``hold_id`` may be cut short where it stays unmistakable.
+        """End a legal hold; ``hold_id`` may be cut short to 6 characters or more, where it stays unmistakable.
 
         Raises:
             NotFound: no hold, or several, of that id.
-            UsageError: it was released before.
+            UsageError: it was released before, or the id is cut too short.
         """
+        if len(hold_id) < _ID_CHARS:  # an empty one would name whichever hold is alone
+            raise UsageError(
+                f"A hold is named by {_ID_CHARS} characters of its id or more, not by {len(hold_id)}.",
+                remedy="See the ids with: countermark log hold list",
+            )
         found = [hold for hold in self.holds() if hold.id.startswith(hold_id)]
         if len(found) != 1:
             raise NotFound(
@@ -180,10 +187,34 @@ class Custodian(LogReader, ABC):
             self._record(warrant.event(EventType.HOLD, hold=record))
         return found[0]
 
+    def count_covered(self, holds: Sequence[Hold], *, progress: Progress | None = None) -> list[int]:
+        """How many events of the log each hold covers now. Looks at the entries themselves.
+
+        Raises:
+            AuditStoreDamaged: an entry was altered: under which hold it is cannot be known.
+        """
+        counts = [len(set(hold.events)) if not hold.query else 0 for hold in holds]
+        asking = [place for place, hold in enumerate(holds) if hold.query]
+        if not asking:
+            return counts
+        with self._store.snapshot() as reader:
+            size = reader.head().size
+            for index, entry in checked_entries(reader, 0, size):
+                row = columns_of(entry)
+                if row is not None:
+                    for place in asking:
+                        counts[place] += holds[place].covers_row(row)
+                if progress and index % _PROGRESS_EVERY == 0:
+                    progress(index, size)
+        return counts
+
+    def _no_event(self, event_id: str) -> NotFound:
+        return NotFound(f"The log holds no event {event_id}.", remedy="See what it holds with: countermark log list")
+
     # --- erasing ----------------------------------------------------------------------------------------------------
 
     def plan_erasure(
-        self, *, events: Collection[str] = (), subject: str = "", progress: Progress | None = None
+        self, *, events: Collection[str] = (), subject: str | Collection[str] = "", progress: Progress | None = None
     ) -> ErasurePlan:
         """What :meth:`erase` would do now. Looks at the entries themselves, so it needs no index and misses nothing.
 
@@ -192,9 +223,16 @@ class Custodian(LogReader, ABC):
             NotFound: an event is not in the log.
             AuditStoreDamaged: an entry was altered: whom it is about, or under which hold, cannot be known.
         """
-        if not events and not subject:
+        return _together(self._plan_erasures(events, subject, progress))
+
+    def _plan_erasures(
+        self, events: Collection[str], subject: str | Collection[str], progress: Progress | None
+    ) -> dict[str, ErasurePlan]:
+        """A plan for each subject, and one under an empty name for events that are of none of them."""
+        subjects = tuple(filter(None, (subject,) if isinstance(subject, str) else subject))
+        if not events and not subjects:
             raise UsageError("An erasure must say of what.", remedy="Name an event or a subject.")
-        sought, needle = set(events), orjson.dumps(subject)
+        sought, needles = set(events), [orjson.dumps(one) for one in subjects]
         concerned: list[dict[str, Any]] = []
         ledger = Ledger()
         with self._store.snapshot() as reader:
@@ -202,42 +240,45 @@ class Custodian(LogReader, ABC):
             for index, entry in checked_entries(reader, 0, size):
                 ledger.read(index, entry)
                 document = parse_protected(entry)
-                if document and (document["event_id"] in sought or (subject and needle in entry)):
+                if document and (document["event_id"] in sought or any(needle in entry for needle in needles)):
                     concerned.append(document)
                 if progress and index % _PROGRESS_EVERY == 0:
                     progress(index, size)
-        plan = ErasurePlan(as_of=size)
+        plans = {one: ErasurePlan(as_of=size) for one in (*subjects, "")}
         holds = ledger.active(now())
         for document in concerned:
-            if document["event_id"] not in sought and (document.get("actor") or {}).get("pseudonym") != subject:
+            event_id, whose = document["event_id"], (document.get("actor") or {}).get("pseudonym")
+            if event_id not in sought and whose not in subjects:
                 continue
-            sought.discard(document["event_id"])
-            if document["event_id"] in ledger.erased:
+            sought.discard(event_id)
+            plan = plans[whose if whose in subjects else ""]
+            if event_id in ledger.erased:
                 plan.already += 1
             else:
                 plan.judge(document, holds)
         for event_id in sorted(sought):
             if not self.find(event_id=event_id):
-                raise NotFound(f"The log holds no event {event_id}.")
-        return plan
+                raise self._no_event(event_id)
+        return plans
 
     def erase(
         self,
         warrant: Warrant,
         *,
         events: Collection[str] = (),
-        subject: str = "",
+        subject: str | Collection[str] = "",
         progress: Progress | None = None,
     ) -> Erasure:
         """Make the protected fields of events unreadable for ever, except those under a legal hold.
 
-        Entries and proofs stay. The erasure is recorded first; where this process dies before the keys are gone, the
-        next opening for writing deletes them.
+        Entries and proofs stay. The erasure is recorded first, all of it in one commit; where this process dies before
+        the keys are gone, the next opening for writing deletes them.
 
         Args:
             warrant: why, and by whom.
             events: event ids.
-            subject: a pseudonym: every event with that actor.
+            subject: a pseudonym, or all that a person ever had: every event with such an actor. Each has an entry of
+                its own in the log, and so have the events that are of none of them.
             progress: called with entries searched and entries in all.
 
         Raises:
@@ -247,13 +288,14 @@ class Custodian(LogReader, ABC):
         """
         self._may_write("an erasure")
         with self._custody:
-            plan = self.plan_erasure(events=events, subject=subject, progress=progress)
+            plans = self._plan_erasures(events, subject, progress)
+            plan = _together(plans)
             if not plan.erase and not plan.held_back:
                 raise NotFound(
                     f"Nothing is left to erase: {plan.already} of the events asked for were erased before.",
                     remedy="Only events with protected fields can be erased; see them with: countermark log show EVENT",
                 )
-            records = plan.records(subject)
+            records = [r for one, part in plans.items() if part.erase or part.held_back for r in part.records(one)]
             indices = self._record(*(warrant.event(EventType.ERASURE, erasure=record) for record in records))
             self._store.erase(plan.erase)
         held_back = {hold_id: tuple(kept) for hold_id, kept in plan.held_back.items()}
@@ -267,6 +309,18 @@ class Custodian(LogReader, ABC):
             keys, ciphertexts = reader.sealed() if erased else (set(), set())
         if erased:
             self._store.erase(sorted(erased.keys() & (keys | {event_id for event_id, _ in ciphertexts})))
+
+
+def _together(plans: Mapping[str, ErasurePlan]) -> ErasurePlan:
+    """Several plans as one."""
+    whole = ErasurePlan(as_of=next(iter(plans.values())).as_of)
+    for plan in plans.values():
+        whole.erase += plan.erase
+        whole.already += plan.already
+        whole.in_the_clear += plan.in_the_clear
+        for hold_id, kept in plan.held_back.items():
+            whole.held_back.setdefault(hold_id, []).extend(kept)
+    return whole
 
 
 def access_event(index: int, event: Event, fields: Iterable[ProtectedField], warrant: Warrant) -> Event:

@@ -23,7 +23,7 @@ from countermark.audit.export import (
 from countermark.audit.pictures import texts_of
 from countermark.audit.privacy import Disclosure
 from countermark.audit.protected import parse_protected
-from countermark.audit.query import Filter, index_row
+from countermark.audit.query import Filter, checked_conditions, index_row
 from countermark.audit.scan import checked_entries
 from countermark.audit.verify import Progress
 from countermark.audit.warrant import Warrant
@@ -81,7 +81,10 @@ class Exporter(Custodian):
         checkpoint = open_checkpoint(note, self.verifier_key)
         end = checkpoint.size if end is None else end
         if not 0 <= first <= end <= checkpoint.size:
-            raise NotFound(f"The checkpoint has {checkpoint.size} entries, so no range from {first} to {end}.")
+            raise NotFound(
+                f"The checkpoint has {checkpoint.size} entries, so no range from {first} to {end}.",
+                remedy=f"Name entries from 0 to {checkpoint.size}, the first before the end.",
+            )
         with draft(path) as folder:
             with self._store.snapshot() as reader:
                 manifest = write_range(
@@ -118,9 +121,10 @@ class Exporter(Custodian):
             progress: called with entries searched and entries in all.
 
         Raises:
+            UsageError: what is given is no time, or there is none between the two.
             NotFound: no entry is of that time.
         """
-        wanted, first, end = Filter(since=since, until=until), -1, 0
+        wanted, first, end = Filter(**checked_conditions({"since": since, "until": until})), -1, 0
         with self._store.snapshot() as reader:
             size = peek_checkpoint(self.checkpoint()).size
             for index, entry in checked_entries(reader, 0, size):
@@ -129,7 +133,9 @@ class Exporter(Custodian):
                 if progress and index % _PROGRESS_EVERY == 0:
                     progress(index, size)
         if first < 0:
-            raise NotFound("No entry of the log is of that time.")
+            raise NotFound(
+                "No entry of the log is of that time.", remedy="See of which times it has: countermark log list"
+            )
         return first, end
 
     def _disclose_range(self, folder: Path, first: int, end: int, warrant: Warrant) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
 
-from countermark.audit.query import Filter, index_row
+from countermark.audit.query import Filter, IndexRow, checked_conditions, comparable_time, index_row
 from countermark.errors import UsageError
 from countermark.model import EventType
 
@@ -20,17 +22,34 @@ CONDITIONS: Final = tuple(field.name for field in fields(Filter) if field.name !
 """What a hold's query may ask: what :class:`~countermark.audit.query.Filter` can."""
 
 
-def check_query(query: Mapping[str, str]) -> None:
-    """Refuse conditions that nobody could judge.
+def check_query(query: Mapping[str, str]) -> dict[str, str]:
+    """A hold's conditions as they will be compared; those that no event could meet are refused.
 
     Raises:
-        UsageError: an unknown condition, or an empty value.
+        UsageError: an unknown condition, an empty value, or one that
+            :func:`~countermark.audit.query.checked_conditions` refuses.
     """
     for name, value in query.items():
         if name not in CONDITIONS or not value:
             raise UsageError(
                 f"'{name}' is not a condition with a value.", remedy=f"Use {', '.join(CONDITIONS)}, as name=value."
             )
+    return checked_conditions(query)
+
+
+def check_until(until: str, now: str) -> str:
+    """When a hold is to end, as it will be compared.
+
+    Raises:
+        UsageError: it is no time, or is over ``now`` (RFC 3339, UTC): the hold would never be in force.
+    """
+    ends = comparable_time(until, "until")
+    if ends <= now:
+        raise UsageError(
+            f"The hold would be over already: it is {now}, and it was to end at {until}.",
+            remedy="Give a later time (UTC), or none for a hold that lasts until it is released.",
+        )
+    return ends
 
 
 @dataclass(frozen=True)
@@ -48,17 +67,37 @@ class Hold:
 
     def active(self, now: str) -> bool:
         """Whether it holds at a time (RFC 3339, UTC)."""
-        return self.released_at is None and (self.until is None or now < self.until)
+        return self.released_at is None and (self._ends is None or now < self._ends)
+
+    @cached_property
+    def _ends(self) -> str | None:
+        """``until``; an earlier version recorded whatever it was given, and what is no time never comes."""
+        try:
+            return None if self.until is None else comparable_time(self.until, "until")
+        except UsageError:
+            return None
+
+    @cached_property
+    def _filter(self) -> Filter:
+        """The conditions that can be judged."""
+        known: dict[str, Any] = {}
+        for name, value in self.query.items():
+            with suppress(UsageError):
+                known |= check_query({name: value})
+        return Filter(**known)
 
     def covers(self, document: Mapping[str, Any]) -> bool:
         """Whether it keeps an event from erasure, by the event's document.
 
-        A condition that this version does not know counts as met: what may be under hold is kept.
+        A condition that this version does not know, or would refuse, counts as met: what may be under hold is kept.
         """
-        if document.get("event_id") in self.events:
-            return True
-        known = {name: value for name, value in self.query.items() if name in CONDITIONS}
-        return bool(self.query) and Filter(**known).matches(index_row(document))  # type: ignore[arg-type]
+        if not self.query:
+            return document.get("event_id") in self.events
+        return self.covers_row(index_row(document))
+
+    def covers_row(self, row: IndexRow) -> bool:
+        """Like :meth:`covers`, by what :func:`~countermark.audit.query.index_row` gives of the event."""
+        return row[0] in self.events or (bool(self.query) and self._filter.matches(row))
 
 
 @dataclass

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import orjson
 
 from countermark.audit.canonical import is_canonical
 from countermark.errors import UsageError
+from countermark.model import Category, EventType, Outcome
 
 INDEX_COLUMNS: Final = (
     "event_id",
@@ -136,6 +139,94 @@ class Filter:
         return {name: value for name, value in values.items() if value is not None}
 
 
+# --- what can be asked sensibly -----------------------------------------------------------------------------------
+
+_VOCABULARIES: Final[Mapping[str, type[StrEnum]]] = {"type": EventType, "decision": Outcome, "category": Category}
+_DIGITS: Final = {
+    "event_id": 32,
+    "actor": 32,
+    "output_sha256": 64,
+    "manifest_sha256": 64,
+    "watermark_payload": 12,
+}
+_HEX = re.compile(r"[0-9a-f]+")
+_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2}(:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,3})?Z?)?)?)?)?)?")
+_FIRST_MOMENT: Final = "0000-01-01T00:00:00.000"
+
+
+def comparable_time(text: str, what: str) -> str:
+    """A time as it compares with those of events, which are text of 24 characters and end in milliseconds and ``Z``.
+
+    Args:
+        text: an RFC 3339 time in UTC, or one cut short after a whole part: ``2026``, ``2026-11``, ``2026-11-22T10:00``.
+        what: names it in the error.
+
+    Raises:
+        UsageError: it is no such time, or none of the calendar.
+    """
+    moment = text.removesuffix("Z")
+    moment += _FIRST_MOMENT[len(moment) :]
+    try:
+        if not _TIME.fullmatch(text):
+            raise ValueError
+        datetime.fromisoformat(moment)
+    except ValueError:
+        raise UsageError(
+            f"'{text[:40]}' is not a time ({what}).",
+            remedy="Write it in UTC as 2026-11-22T10:00:00Z, or cut short after a whole part: 2026-11-22, 2026-11.",
+        ) from None
+    return f"{moment}Z" if text.endswith("Z") else text
+
+
+def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Conditions of a :class:`Filter` as they are compared, refused where no entry could ever meet them.
+
+    Not part of :class:`Filter` itself: what was recorded, such as an older hold, is judged by whatever it says.
+
+    Args:
+        conditions: by name; those that are ``None`` do not matter.
+
+    Raises:
+        UsageError: an unknown name, an empty value, a time that is none, an unknown type, decision or category, an
+            actor that is no pseudonym, an id or digest of another shape, or no time between ``since`` and ``until``.
+    """
+    given = {name: value for name, value in conditions.items() if value is not None}
+    for name, value in given.items():
+        given[name] = _checked(name, value)
+    if "since" in given and "until" in given and given["since"] >= given["until"]:
+        raise UsageError(
+            f"There is no time from {given['since']} until {given['until']}.",
+            remedy="'until' is exclusive, and must be later than 'since'.",
+        )
+    Filter(**given)
+    return given
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in _NAMES:
+        raise UsageError(f"There is no condition '{name}'.", remedy=f"Use {', '.join(_NAMES)}.")
+    if name == "before":
+        if value < 0:
+            raise UsageError(f"No entry has an index before {value}.", remedy="Give the last index of the page before.")
+        return value
+    if value == "" and name != "tenant":  # an event may be of no tenant
+        raise UsageError(f"The condition '{name}' is empty.", remedy="Give it a value, or leave it out.")
+    if name in ("since", "until"):
+        return comparable_time(value, name)
+    if name in _VOCABULARIES and value not in list(_VOCABULARIES[name]):
+        raise UsageError(f"There is no {name} '{value[:40]}'.", remedy=f"Use one of: {', '.join(_VOCABULARIES[name])}.")
+    if name in _DIGITS and not (len(value) == _DIGITS[name] and _HEX.fullmatch(value)):
+        what = "a pseudonym" if name == "actor" else f"a value of '{name}'"
+        raise UsageError(
+            f"What was given as '{name}' is not {what}.",
+            remedy=f"It has {_DIGITS[name]} lowercase hexadecimal digits, as entries show it.",
+        )
+    return value
+
+
+# --- how it is compared -------------------------------------------------------------------------------------------
+
+_NAMES: Final = tuple(field.name for field in fields(Filter))
 _Conditions = list[tuple[str, str | int]]
 
 

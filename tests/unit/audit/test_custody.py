@@ -10,12 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from countermark.audit import AuditLog, LogFindingKind, verify_receipt
+from countermark.audit import AuditLog, LogFindingKind, custodian, verify_receipt
 from countermark.audit.erasure import EVENTS_AN_ENTRY, ErasurePlan
 from countermark.audit.protected import _commitments_fast, own_fields, parse_protected
 from countermark.audit.warrant import Warrant
 from countermark.errors import AuditError, AuditStoreDamaged, KeyUnavailable, NotFound, UsageError
-from countermark.model import ActorRef, ErasureRecord, EventType
+from countermark.model import ActorRef, ErasureRecord, EventType, HoldRecord
 
 MASTER_KEY = bytes(range(32))
 ALICE, BOB = (ActorRef(pseudonym=letter * 32, key_id="0123456789abcdef") for letter in "ab")
@@ -134,6 +134,33 @@ def test_single_events_are_erased_and_unknown_ones_refused(filled: AuditLog, kit
         filled.erase(WHY, events=[kit.make_event(30).event_id])
     with pytest.raises(UsageError):
         filled.erase(WHY)
+
+
+def test_a_person_of_several_pseudonyms_and_events_named_beside_them_are_erased_in_one_commit(
+    filled: AuditLog, kit: ModuleType
+) -> None:
+    after = ActorRef(pseudonym="c" * 32, key_id="0123456789abcdef")
+    filled.append(kit.make_event(10, actor=after), protected={"prompt": "cat 10"})
+    ids = [filled.event(index).event_id for index in range(11)]
+    held = filled.hold(WHY, events=[ids[2]])
+    asked = {"events": [ids[0], ids[1]], "subject": (after.pseudonym, ALICE.pseudonym, "d" * 32)}
+    plan = filled.plan_erasure(**asked)
+    assert (sorted(plan.erase), plan.held_back) == (sorted(ids[n] for n in (0, 1, 4, 6, 8, 10)), {held.id: [ids[2]]})
+    erasure = filled.erase(WHY, **asked)
+    assert (erasure.erased, erasure.held_back) == (tuple(plan.erase), {held.id: (ids[2],)})
+    told = {}
+    for index in erasure.entries:
+        record = filled.event(index).erasure
+        assert record
+        told[record.subject] = record.events
+    assert told == {
+        after.pseudonym: (ids[10],),
+        ALICE.pseudonym: tuple(ids[n] for n in (0, 4, 6, 8)),
+        "": (ids[1],),
+    }
+    assert filled.verify().ok
+    with pytest.raises(NotFound, match="1 of the events"):
+        filled.erase(WHY, events=[ids[1]], subject=("d" * 32, "e" * 32))
 
 
 def test_no_byte_of_an_erased_key_is_left_in_any_file(log: AuditLog, kit: ModuleType, tmp_path: Path) -> None:
@@ -328,8 +355,10 @@ def test_holds_are_derived_from_the_entries(filled: AuditLog, tmp_path: Path) ->
     assert not second.active("2026-11-22T00:00:00.000Z")
 
 
-def test_a_hold_ends_by_itself(filled: AuditLog) -> None:
-    filled.hold(WHY, query={"since": "2000"}, until="2026-01-01")
+def test_a_hold_ends_by_itself(filled: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled.hold(WHY, query={"since": "2000"}, until="2998-12-31T23:59:59Z")
+    assert filled.plan_erasure(subject=ALICE.pseudonym).kept == 5
+    monkeypatch.setattr(custodian, "now", lambda: "2998-12-31T23:59:59.001Z")
     assert len(filled.erase(WHY, subject=ALICE.pseudonym).erased) == 5
 
 
@@ -359,17 +388,80 @@ def test_holds_that_nobody_could_judge_are_refused(filled: AuditLog) -> None:
         lambda: filled.hold(WHY),
         lambda: filled.hold(WHY, query={"colour": "red"}),
         lambda: filled.hold(WHY, query={"tenant": ""}),
+        lambda: filled.hold(WHY, query={"type": "generation.relased"}),
+        lambda: filled.hold(WHY, query={"actor": "alice@example.org"}),
+        lambda: filled.hold(WHY, query={"since": "yesterday"}),
+        lambda: filled.hold(WHY, query={"since": "2027", "until": "2026"}),
+        lambda: filled.hold(WHY, query={"text": "–"}),
     ):
         with pytest.raises(UsageError):
             ask()
+    assert filled.size == 10
     with pytest.raises(NotFound):
         filled.hold(WHY, events=["f" * 32])
     with pytest.raises(NotFound, match="0 holds"):
-        filled.release_hold("abc", WHY)
+        filled.release_hold("abcdef", WHY)
     placed = filled.hold(WHY, query={"tenant": "default"})
     filled.release_hold(placed.id, WHY)
     with pytest.raises(UsageError, match="released by entry 11"):
         filled.release_hold(placed.id, WHY)
+
+
+@pytest.mark.parametrize("until", ["12/31/2030", "foo", "2020", "2026-11-28T10:00:00Z", "2030-13", ""])
+def test_a_hold_that_would_not_be_in_force_is_refused(
+    until: str, filled: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custodian, "now", lambda: "2026-11-28T10:00:00.000Z")
+    with pytest.raises(UsageError, match=r"until|over already"):
+        filled.hold(WHY, query={"tenant": "default"}, until=until)
+    assert filled.size == 10
+    placed = filled.hold(WHY, query={"tenant": "default"}, until="2026-11-28T10:00:01Z")
+    assert placed.until == "2026-11-28T10:00:01.000Z"
+
+
+def test_what_a_hold_covers_is_counted_from_the_entries(filled: AuditLog, tmp_path: Path) -> None:
+    third, gone = filled.event(2).event_id, {"actor": "c" * 32}
+    holds = [filled.hold(WHY, events=[third], query=query) for query in ({"actor": ALICE.pseudonym}, gone, None)]
+    alter(tmp_path / "audit.db", "UPDATE event_index SET type = 'access', tenant = 'x'")
+    assert filled.count_covered(holds) == [5, 1, 1]
+    alter(tmp_path / "audit.db", "UPDATE entry SET body = x'7b7d' WHERE seq = 5")
+    assert filled.count_covered(holds[2:]) == [1]
+    with pytest.raises(AuditStoreDamaged, match="Entry 5"):
+        filled.count_covered(holds)
+
+
+@pytest.mark.parametrize(
+    ("until", "query"),
+    [
+        ("12/31/2030", {"tenant": "default"}),
+        ("2020-31-12", {"tenant": "default"}),
+        (None, {"since": "yesterday"}),
+        (None, {"until": "19/11/22"}),
+        (None, {"type": "generation.relased"}),
+        (None, {"actor": "carol"}),
+        (None, {"text": "–"}),
+    ],
+)
+def test_a_hold_that_an_earlier_version_took_unseen_keeps_rather_than_loses(
+    until: str | None, query: dict[str, str], filled: AuditLog
+) -> None:
+    record = HoldRecord(action="placed", id="e" * 32, query=query, until=until)
+    filled.append(WHY.event(EventType.HOLD, event_id="e" * 32, hold=record))
+    (found,) = filled.holds()
+    assert found.active("2999-01-01T00:00:00.000Z")
+    first = filled.event(0)
+    assert first.tenant == "default"
+    assert filled.erase(WHY, events=[first.event_id]).held_back == {found.id: (first.event_id,)}
+
+
+def test_a_hold_is_not_released_by_no_name_at_all(filled: AuditLog) -> None:
+    placed = filled.hold(WHY, query={"tenant": "default"})
+    for cut in ("", placed.id[:5]):
+        with pytest.raises(UsageError, match="6 characters"):
+            filled.release_hold(cut, WHY)
+    assert filled.holds()[0].released_at is None
+    filled.release_hold(placed.id[:6], WHY)
+    assert filled.holds()[0].released_at == 11
 
 
 def test_a_condition_of_a_newer_version_keeps_rather_than_loses(filled: AuditLog) -> None:

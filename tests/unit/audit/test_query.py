@@ -10,7 +10,7 @@ from zlib import crc32
 import pytest
 from tests.look_up_rows import CHOICES, ENTRIES, asked, documents
 
-from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, index_row
+from countermark.audit.query import INDEX_COLUMNS, Filter, IndexRow, checked_conditions, comparable_time, index_row
 from countermark.audit.stores.postings import BLOCK, FILTERS
 from countermark.audit.stores.sqlite_locators import LOCATED
 from countermark.audit.stores.sqlite_lookups import INDEX_SCHEMA, add_look_ups, misfiled, search
@@ -108,3 +108,79 @@ def test_only_severities_above_zero_are_categories_and_words_are_folded() -> Non
 def test_a_text_without_words_is_refused() -> None:
     with pytest.raises(UsageError):
         Filter(text=" – ")
+
+
+# --- what can be asked sensibly ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "compared"),
+    [
+        ("2026", "2026"),
+        ("2026-11", "2026-11"),
+        ("2024-02-29", "2024-02-29"),
+        ("2026-11-22T10", "2026-11-22T10"),
+        ("2026-11-22T10:00:00.1", "2026-11-22T10:00:00.1"),
+        ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00.000Z"),
+        ("2026-11-22T10:00:00.1Z", "2026-11-22T10:00:00.100Z"),
+        ("2026-11-22T10:00:00.123Z", "2026-11-22T10:00:00.123Z"),
+    ],
+)
+def test_a_time_is_compared_as_events_write_it(asked_for: str, compared: str) -> None:
+    assert comparable_time(asked_for, "since") == compared
+
+
+def test_a_whole_second_includes_its_milliseconds() -> None:
+    row = index_row(
+        {**dict.fromkeys(("event_id", "type", "tenant", "attempt"), "x"), "time": "2026-11-22T10:00:00.500Z"}
+    )
+    for name, met in (("since", True), ("until", False)):
+        given = checked_conditions({name: "2026-11-22T10:00:00Z"})  # as it stands, "Z" would sort behind ".500Z"
+        assert Filter(**given).matches(row) is met
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "garbage", "yesterday", "12/31/2030", "20", "202", "2026-1", "2026-13", "2026-02-30", "2026-11-22 10",
+     "2026-11-22T25", "2026-11-22T10:00+01:00", "2026-11-22T10:00Z", "2026Z", "2026-11-22T10:00:00.1234Z", "0000",
+     "２０２６", "2026\n", " 2026"],
+)  # fmt: skip
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="since"):
+        checked_conditions({"since": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("type", ["generation.released", "hold"], ["generation.relased", "RELEASED", ""]),
+        ("decision", ["allow"], ["allowed", ""]),
+        ("category", ["violence"], ["nope", "violence "]),
+        ("actor", ["ab" * 16], ["alice", "AB" * 16, "ab" * 15, ""]),
+        ("event_id", ["0" * 32], ["5"]),
+        ("output_sha256", ["0" * 64], ["0" * 63, "g" * 64]),
+        ("manifest_sha256", ["0" * 64], ["0" * 32]),
+        ("watermark_payload", ["0" * 12], ["0x1"]),
+        ("tenant", ["acme", ""], []),
+        ("model", ["example/tiny"], [""]),
+        ("text", ["one"], ["–", ""]),
+        ("before", [0, 7], [-1]),
+        ("colour", [], ["red"]),
+    ],
+)
+def test_a_condition_that_no_event_could_meet_is_refused(name: str, good: list[str], bad: list[str]) -> None:
+    for value in good:
+        assert checked_conditions({name: value}) == {name: value}
+    for value in bad:
+        with pytest.raises(UsageError):
+            checked_conditions({name: value})
+
+
+def test_a_range_without_any_time_is_refused_and_what_is_not_asked_does_not_matter() -> None:
+    for since, until in (("2026-11", "2026-11"), ("2026-12", "2026-11-30"), ("2026-11-22T10:00:00Z", "2026-11-22")):
+        with pytest.raises(UsageError, match="no time from"):
+            checked_conditions({"since": since, "until": until})
+    assert checked_conditions({"since": "2026-11", "until": "2026-11-01T00", "type": None}) == {
+        "since": "2026-11",
+        "until": "2026-11-01T00",
+    }

@@ -16,12 +16,15 @@ from countermark.cli.log.shared import (
     read_checkpoint,
     warrant,
 )
-from countermark.cli.output import common, console, print_json, progress, status
+from countermark.cli.output import common, console, note, print_json, progress, status
 from countermark.errors import UsageError
 
 if TYPE_CHECKING:
+    from countermark.audit import AuditLog
     from countermark.audit.hold import Hold
+    from countermark.audit.verify import Progress
 
+_HELD = 21
 _events = click.option("--event", "events", multiple=True, help="An index, event id, attempt, watermark or digest.")
 _subject = click.option("--subject", help="A person: the name that requests carried, or the pseudonym in the log.")
 
@@ -51,21 +54,53 @@ def add(
     as_json: bool,
     home: Path | None,
 ) -> int:
-    """Place a hold on single events, or on all, earlier and later, of a subject or that meet a query."""
+    """Place a hold on single events, or on all, earlier and later, of a subject or that meet a query.
+
+    --query actor=NAME is the same as --subject NAME. A person whose pseudonym changed with a rotation of its key gets a
+    hold for each.
+    """
+    from countermark.audit.hold import check_query
+
     place = home_of(home)
     query = _conditions(conditions)
-    # Another pseudonym of the same person, from before a key rotation, needs a hold of its own.
-    queries = [query | {"actor": one} for one in pseudonyms_of(place, subject)] if subject else [query]
+    if subject is not None and "actor" in query:
+        raise UsageError("--subject and the condition 'actor' both say whom.", remedy="Give one of the two.")
+    name = query.pop("actor", subject)
+    queries = [query | {"actor": one} for one in pseudonyms_of(place, name)] if name is not None else [query]
+    for asked_for in queries:
+        check_query(asked_for)  # before the first hold is placed
     asked = warrant(place, reason, actor)
-    with opened(place, writing=True) as log:
+    with opened(place, writing=True) as log, progress("Searching the log") as advance:
         ids = event_ids(log, events)
         placed = [log.hold(asked, events=ids, query=one, until=until) for one in queries]
+        counts = _covered(log, placed, advance)
     if as_json:
-        print_json([_plain(one, active=True) for one in placed])
+        print_json([_plain(one, active=True) | {"covers": count} for one, count in zip(placed, counts, strict=True)])
         return 0
-    for one in placed:
-        console().print(f"[green]✓[/] hold {one.id} is in force; recorded as entry {one.index}.")
+    if len(placed) > 1:
+        console().print(
+            f"This person has {len(placed)} pseudonyms, because the key behind them was rotated; each needs a hold:"
+        )
+    for one, count in zip(placed, counts, strict=True):
+        covers = "" if count is None else f" It covers {count} of the events that are there now."
+        console().print(f"[green]✓[/] hold {one.id} is in force; recorded as entry {one.index}.{covers}")
+    if not any(counts) and None not in counts:
+        console().print(
+            "[yellow]![/] No event is covered yet: where that is unexpected, see how entries name what was meant with:"
+            " countermark log list"
+        )
     return 0
+
+
+def _covered(log: AuditLog, placed: list[Hold], advance: Progress) -> list[int] | list[None]:
+    """How many events each hold covers; ``None`` where nobody can tell. The holds are in force either way."""
+    from countermark.errors import AuditStoreDamaged
+
+    try:
+        return log.count_covered(placed, progress=advance)
+    except AuditStoreDamaged as damage:
+        note(f"What is covered cannot be counted: {damage.message} Find the change with: countermark log verify")
+        return [None] * len(placed)
 
 
 def _conditions(queries: tuple[str, ...]) -> dict[str, str]:
@@ -113,7 +148,7 @@ def list_holds(*, everything: bool, as_json: bool, home: Path | None) -> int:
 @on_warrant()
 @common
 def release(*, hold_id: str, reason: str, actor: str | None, as_json: bool, home: Path | None) -> int:
-    """End the hold ID, which may be cut short where it stays unmistakable."""
+    """End the hold ID, which may be cut short to 6 characters or more, where it stays unmistakable."""
     place = home_of(home)
     with opened(place, writing=True) as log:
         ended = log.release_hold(hold_id, warrant(place, reason, actor))
@@ -158,37 +193,42 @@ def erase(
 
     Their data keys are deleted. Entries, proofs, digests and fingerprints of the images stay; so does what a legal
     hold covers.
+
+    Exit codes: 0 erased, 21 nothing was erased, because legal holds cover all of it.
     """
     place = home_of(home)
     asked = warrant(place, reason, actor)
+    people = pseudonyms_of(place, subject) if subject is not None else ()
     with opened(place, writing=True) as log, progress("Searching the log") as advance:
-        ids, pseudonyms = event_ids(log, events), pseudonyms_of(place, subject) if subject else ("",)
-        wanted: list[dict[str, Any]] = [{"events": ids, "subject": one} for one in pseudonyms]
-        plans = [log.plan_erasure(**one, progress=advance) for one in wanted]
+        ids = event_ids(log, events)
+        plan = log.plan_erasure(events=ids, subject=people, progress=advance)
         if not yes:
-            _confirm(sum(len(plan.erase) for plan in plans), sum(plan.kept for plan in plans))
-        concerned = [one for one, plan in zip(wanted, plans, strict=True) if plan.erase or plan.held_back]
-        erasures = [log.erase(asked, **one, progress=advance) for one in concerned or wanted[:1]]
-    entries = [index for erasure in erasures for index in erasure.entries]
-    erased = [event_id for erasure in erasures for event_id in erasure.erased]
-    kept: dict[str, list[str]] = {}
-    for erasure in erasures:
-        for hold_id, held in erasure.held_back.items():
-            kept.setdefault(hold_id, []).extend(held)
-    in_the_clear = sorted({object_key for plan in plans for object_key in plan.in_the_clear})
+            _confirm(len(plan.erase), plan.kept)
+        erasure = log.erase(asked, events=ids, subject=people, progress=advance)
+    in_the_clear = sorted(set(plan.in_the_clear))
     if as_json:
-        print_json({"entries": entries, "erased": erased, "held_back": kept, "in_the_clear": in_the_clear})
-        return 0
-    console().print(f"[green]✓[/] erased the protected fields of {len(erased)} events.")
-    for hold_id, events_held in kept.items():
+        print_json(
+            {
+                "entries": list(erasure.entries),
+                "erased": list(erasure.erased),
+                "held_back": {hold_id: list(kept) for hold_id, kept in erasure.held_back.items()},
+                "in_the_clear": in_the_clear,
+            }
+        )
+        return 0 if erasure.erased else _HELD
+    if erasure.erased:
+        console().print(f"[green]✓[/] erased the protected fields of {len(erasure.erased)} events.")
+    else:
+        console().print(f"[red]✗[/] nothing was erased: legal holds cover all of it (exit code {_HELD}).")
+    for hold_id, events_held in erasure.held_back.items():
         console().print(f"[yellow]![/] {len(events_held)} events were kept: legal hold {hold_id}.")
     for object_key in in_the_clear:
         console().print(
             f"[yellow]![/] {object_key} was held in the clear, by an earlier version: delete this object of the store"
             " too, unless another entry names it."
         )
-    console().print(f"  Recorded as entry {', '.join(map(str, entries))}; every proof holds as before.")
-    return 0
+    console().print(f"  Recorded as entry {', '.join(map(str, erasure.entries))}; every proof holds as before.")
+    return 0 if erasure.erased else _HELD
 
 
 def _confirm(count: int, kept: int) -> None:

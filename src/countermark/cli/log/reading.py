@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from countermark.cli.log.shared import cosigned_checkpoint, home_of, locate, on_warrant, opened, plain, warrant
+from countermark.cli.log.shared import (
+    cosigned_checkpoint,
+    home_of,
+    locate,
+    on_warrant,
+    opened,
+    plain,
+    pseudonyms_of,
+    warrant,
+)
 from countermark.cli.output import common, console, note, print_json
 
 if TYPE_CHECKING:
-    from countermark.audit.listing import Listed
+    from countermark.audit.listing import Listed, Page
 
 
 @click.command("list")
 @click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--before", type=int, help="Only entries before this index (for the next page).")
+@click.option("--before", type=click.IntRange(min=0), help="Only entries before this index (for the next page).")
 @click.option("--type", help="For example generation.released.")
 @click.option("--tenant")
-@click.option("--actor", help="A pseudonym, as entries show it.")
+@click.option("--actor", help="A person: the name that requests carried, or the pseudonym in the log.")
 @click.option("--decision", help="allow, redact, review or block.")
 @click.option("--category", help="Where this category was found, for example violence.")
 @click.option("--model", help="A model's id.")
@@ -28,12 +37,15 @@ if TYPE_CHECKING:
 @click.option("--since", help="RFC 3339 time or any beginning of one, for example 2026-11-22.")
 @click.option("--until", help="Likewise, exclusive.")
 @common
-def list_entries(*, limit: int, as_json: bool, home: Path | None, **conditions: Any) -> int:
+def list_entries(*, limit: int, actor: str | None, as_json: bool, home: Path | None, **conditions: Any) -> int:
     """List entries, newest first; all conditions must hold. A damaged entry is shown as such."""
-    from countermark.audit.query import Filter
+    from countermark.audit.query import Filter, checked_conditions
 
-    with opened(home_of(home)) as log:
-        page = log.page(Filter(**conditions), limit)
+    place = home_of(home)
+    people = (None,) if actor is None else pseudonyms_of(place, actor)
+    filters = [Filter(**checked_conditions(conditions | {"actor": one})) for one in people]
+    with opened(place) as log:
+        page = _merged([log.page(one, limit) for one in filters], limit)
     if page.index_damage:
         note(f"warning: {page.index_damage} The entries were searched without the index: countermark log reindex")
     if as_json:
@@ -55,6 +67,15 @@ def list_entries(*, limit: int, as_json: bool, home: Path | None, **conditions: 
         )
     console().print(table)
     return 0
+
+
+def _merged(pages: list[Page], limit: int) -> Page:
+    """The newest entries of several pages: a person's pseudonyms are looked up one by one."""
+    from countermark.audit.listing import Page
+
+    rows = {row.index: row for page in pages for row in page.rows}
+    newest = sorted(rows, reverse=True)[:limit]
+    return Page(tuple(rows[index] for index in newest), next((p.index_damage for p in pages if p.index_damage), ""))
 
 
 def _row(row: Listed) -> dict[str, Any]:

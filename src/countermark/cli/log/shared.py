@@ -57,7 +57,14 @@ def _user() -> str:
 
 
 def pseudonyms_of(place: Home, name: str) -> tuple[str, ...]:
-    """The pseudonyms of a person: given as such, or made from the name that requests carried, newest first."""
+    """The pseudonyms of a person: given as such, or made from the name that requests carried, newest first.
+
+    Raises:
+        UsageError: an empty name.
+        KeyUnavailable: there is no key to make pseudonyms with.
+    """
+    if not name.strip():
+        raise UsageError("The name of the person is empty.", remedy="Name who is meant, or leave the option out.")
     if _PSEUDONYM.fullmatch(name):
         return (name,)
     return tuple(actor.pseudonym for actor in place.pseudonyms(name))
@@ -92,7 +99,14 @@ def opened(
 
 
 def locate(log: AuditLog, name: str) -> int:
-    """An entry by index, event id, attempt, watermark payload or file digest."""
+    """An entry by index, event id, attempt, watermark payload or file digest.
+
+    Raises:
+        UsageError: an empty name, which would find the newest entry without an attempt.
+        NotFound: no such entry.
+    """
+    if not name.strip():
+        raise UsageError("The name of the entry is empty.", remedy="See what the log holds with: countermark log list")
     if name.isdecimal() and len(name) < 12 and int(name) < log.size:
         return int(name)
     lowered = name.lower()
