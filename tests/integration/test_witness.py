@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from countermark.audit.witness import (
     Collector,
     CosignatureVerifier,
     KeptCheckpoints,
+    Witness,
     WitnessClient,
     WitnessPolicy,
     WitnessServer,
@@ -496,6 +498,80 @@ def test_from_a_new_witness_to_a_verified_log_on_the_command_line(
     assert (checked.returncode, "VERIFIED" in checked.stdout) == (0, True), checked.stdout
     assert run(["witness", "show", *at]) == 0
     assert "6 entries" in capsys.readouterr().out
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, Any], str]]:
+    """``log verify --ask-witnesses`` of a log with six entries, with these witnesses and this quorum configured."""
+    home = Home(Settings(home=tmp_path / "home"))
+    home.make()
+    with home.open_log() as log:
+        grow(log, 6)
+
+    def call(servers: list[WitnessServer], quorum: int, *words: str) -> tuple[int, dict[str, Any], str]:
+        named = [
+            f'[[audit.witnesses]]\nname = "{w.name}"\nurl = "{s.url}"\nvkey = "{w.vkey}"\n'
+            for w, s in zip(POLICY.witnesses, servers, strict=False)
+        ]
+        text = f'home = "{home.folder}"\n[audit]\nwitness_quorum = {quorum}\n{"".join(named)}'
+        (tmp_path / "countermark.toml").write_text(text)
+        code = run([*(words or ("log", "verify", "--ask-witnesses")), "--json"])
+        told = capsys.readouterr()
+        return code, json.loads(told.out), told.err
+
+    return call
+
+
+def _of_home(folder: Path, name: str) -> Witness:
+    """A witness of the log that :func:`asking` verifies."""
+    return make_witness(folder, name, log=Home(Settings(home=folder / "home")).note_signer().verifier)
+
+
+def test_asking_nobody_is_an_error(asking: Callable[..., tuple[int, dict[str, Any], str]]) -> None:
+    code, told, complaint = asking([], 0)
+    assert (code, told["error"]["code"], "audit.witnesses" in complaint) == (2, "settings_invalid", True)
+
+
+def test_what_no_witness_said_is_not_taken_for_their_word(
+    tmp_path: Path, asking: Callable[..., tuple[int, dict[str, Any], str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as running:
+        servers = [running.enter_context(serving(_of_home(tmp_path, name))) for name in NAMES[:2]]
+        code, told, complaint = asking(servers, 0)
+        assert (code, told["intact"], "cosigned no checkpoint" in complaint) == (3, None, True)
+        assert told["asked"] == {"showed": [], "cosigned_none": list(NAMES[:2]), "silent": {}, "needed": 1}
+        assert asking(servers, 2, "witness", "collect")[0] == 0
+        code, told, _ = asking(servers, 2)
+        assert (code, told["intact"], told["asked"]["showed"]) == (0, True, list(NAMES[:2]))
+    again = WitnessServer(("127.0.0.1", servers[0].server_address[1]), _of_home(tmp_path, NAMES[0]))
+    thread = threading.Thread(target=again.serve_forever, args=(0.01,))
+    thread.start()
+    try:  # one of two is down, and what is kept has the cosignatures of both
+        assert asking(servers, 1)[0] == 0
+        code, told, _ = asking(servers, 2)
+        assert (code, told["intact"], told["findings"], told["witnessed"]["by"]) == (3, None, [], list(NAMES[:2]))
+        assert (told["asked"]["showed"], list(told["asked"]["silent"])) == ([NAMES[0]], [NAMES[1]])
+        assert told["asked"]["silent"][NAMES[1]]["code"] == "witness_unavailable"
+    finally:
+        _stop(again)
+        thread.join()
+    assert asking(servers, 0)[0] == 3
+    assert run(["log", "verify", "--ask-witnesses"]) == 3
+    assert "INCONCLUSIVE 0 of 2 witnesses" in capsys.readouterr().out
+    assert asking(servers, 0, "log", "verify")[0] == 0, "what is kept was asked for, and holds"
+
+
+def test_what_lacks_cosignatures_is_not_called_altered(
+    tmp_path: Path, asking: Callable[..., tuple[int, dict[str, Any], str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(_of_home(tmp_path, NAMES[0])) as server:
+        assert asking([server], 1, "log", "verify")[0] == 13
+        assert run(["log", "verify"]) == 13
+    shown = capsys.readouterr().out
+    assert ("NOT WITNESSED" in shown, "was altered" in shown) == (True, False)
 
 
 def test_help_is_there() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from countermark.audit import AuditLog
 from countermark.audit.reader import LogReader
 from countermark.audit.witness import (
@@ -18,6 +21,30 @@ from countermark.compose.home import Home
 from countermark.errors import ProofInvalid, SettingsInvalid, WitnessUnavailable
 from countermark.keys import KeyRing, Purpose
 from countermark.settings import AuditSettings, WitnessSettings
+
+NAME_SOME: Final = "Name them in countermark.toml: audit.witnesses."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the witnesses answered when they were asked for the newest checkpoint of a log that they cosigned.
+
+    Attributes:
+        showed: those that showed one.
+        cosigned_none: those that know of none.
+        silent: those that could not be asked or gave no usable answer, by name.
+        needed: how many must show one: the quorum, or one where there is none.
+    """
+
+    showed: tuple[str, ...]
+    cosigned_none: tuple[str, ...]
+    silent: dict[str, WitnessUnavailable]
+    needed: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many showed one that the comparison rests on them, not on what is kept beside the log."""
+        return len(self.showed) >= self.needed
 
 
 def witness_policy(chosen: AuditSettings) -> WitnessPolicy:
@@ -56,7 +83,7 @@ def open_collector(home: Home, log: AuditLog) -> Collector | None:
 
 def held_against_witnesses(
     home: Home, log: LogReader, *, quorum: int | None = None, ask: bool = False
-) -> tuple[Comparison, list[WitnessUnavailable]]:
+) -> tuple[Comparison, Asked | None]:
     """A log held against the cosigned checkpoint that is kept here and, if asked for, those that the witnesses hold.
 
     Whoever can write the home folder can put an older checkpoint there; only asking the witnesses finds that.
@@ -68,25 +95,30 @@ def held_against_witnesses(
         ask: fetch the newest checkpoint from each witness, over the network.
 
     Returns:
-        The comparison, and the witnesses that could not be asked.
+        The comparison, and what the witnesses answered where they were asked.
 
     Raises:
-        SettingsInvalid: the quorum is more than there are witnesses.
+        SettingsInvalid: the quorum is more than there are witnesses, or there is none to ask.
     """
     policy = witness_policy(home.settings.audit)
     if quorum is not None:
         policy = WitnessPolicy(policy.witnesses, quorum)
-    notes: list[str] = []
-    silent: list[WitnessUnavailable] = []
+    if ask and not policy.witnesses:
+        raise SettingsInvalid("No witness is configured, so none can be asked.", remedy=NAME_SOME)
+    latest: dict[str, str | None] = {}
+    silent: dict[str, WitnessUnavailable] = {}
     for client in witness_clients(home.settings.audit) if ask else ():
         try:
-            latest = client.latest(log.verifier_key)
+            latest[client.name] = client.latest(log.verifier_key)
         except WitnessUnavailable as error:
-            silent.append(error)
-        else:
-            notes += [latest] if latest else []
+            silent[client.name] = error
+    shown = {name: note for name, note in latest.items() if note}
     kept = kept_checkpoints(home).newest() if policy.witnesses else None
-    return compare_witnessed(log, [kept, *notes] if kept else notes, policy), silent
+    comparison = compare_witnessed(log, [kept, *shown.values()] if kept else shown.values(), policy)
+    if not ask:
+        return comparison, None
+    none = tuple(name for name, note in latest.items() if not note)
+    return comparison, Asked(tuple(shown), none, silent, max(policy.quorum, 1))
 
 
 def cosigner(ring: KeyRing, name: str) -> CosignatureSigner:

@@ -52,7 +52,8 @@ def compare_witnessed(log: LogReader, notes: Iterable[str], policy: WitnessPolic
         if not times:
             continue
         names = tuple(sorted(times))
-        fault = _contradiction(log, checkpoint, names)
+        source = f"The checkpoint of {checkpoint.size} entries that {', '.join(names)} cosigned"
+        fault = contradiction(log, checkpoint, source)
         if fault:
             findings.append(fault)
         elif len(names) >= policy.quorum and checkpoint.size >= best.size:
@@ -82,8 +83,14 @@ def _unusable(error: ProofInvalid) -> LogFinding:
     return LogFinding(LogFindingKind.CHECKPOINT, f"A cosigned checkpoint cannot be trusted: {error.message}")
 
 
-def _contradiction(log: LogReader, checkpoint: Checkpoint, names: tuple[str, ...]) -> LogFinding | None:
-    source = f"The checkpoint of {checkpoint.size} entries that {', '.join(names)} cosigned"
+def contradiction(log: LogReader, checkpoint: Checkpoint, source: str) -> LogFinding | None:
+    """How a log contradicts a checkpoint of it, if it does; by its stored hashes, so verify the log itself as well.
+
+    Args:
+        log: the log.
+        checkpoint: with a verified signature.
+        source: names it at the beginning of a sentence.
+    """
     last = checkpoint.size - 1
     try:
         if log.root(checkpoint.size) == checkpoint.root:
@@ -92,5 +99,5 @@ def _contradiction(log: LogReader, checkpoint: Checkpoint, names: tuple[str, ...
         return LogFinding(LogFindingKind.TRUNCATED, f"{source} counts more than the store holds: the newest are gone.")
     except AuditStoreDamaged as damage:
         return LogFinding(LogFindingKind.STORE, damage.message)
-    message = f"{source} contradicts the log: an entry up to {last} is not what they saw, and was rewritten since."
+    message = f"{source} contradicts the log: an entry up to {last} is not what it was then, and was rewritten since."
     return LogFinding(LogFindingKind.REWRITTEN, message, 0, last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import platform
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from countermark.cli.output import load
-from countermark.errors import NotFound, ProofInvalid, UsageError
+from countermark.errors import KeyUnavailable, NotFound, ProofInvalid, UsageError
 
 if TYPE_CHECKING:
     from countermark.audit import AuditLog
+    from countermark.audit.checkpoint import Checkpoint
     from countermark.audit.warrant import Warrant
     from countermark.compose import Home
     from countermark.model import Event
@@ -46,6 +48,7 @@ def warrant(place: Home, reason: str | None, actor: str | None) -> Warrant:
 
     if reason is None:
         raise UsageError("This is recorded, so it needs a reason.", remedy="Say why with --reason.")
+    _require_keys(place, "pseudonym")
     return Warrant(reason, place.pseudonym(actor or _user()), source=platform.node()[:100] or "localhost")
 
 
@@ -67,6 +70,7 @@ def pseudonyms_of(place: Home, name: str) -> tuple[str, ...]:
         raise UsageError("The name of the person is empty.", remedy="Name who is meant, or leave the option out.")
     if _PSEUDONYM.fullmatch(name):
         return (name,)
+    _require_keys(place, "pseudonym")
     return tuple(actor.pseudonym for actor in place.pseudonyms(name))
 
 
@@ -77,20 +81,39 @@ def home_of(home: Path | None) -> Home:
     return Home(load(home=home).settings)
 
 
+def _require_keys(place: Home, *purposes: str) -> None:
+    """What a log was written with cannot be made again: say so, instead of how keys are made for a new one."""
+    for purpose in purposes:
+        if not place.keys.epochs(purpose) and place.has_log():
+            raise KeyUnavailable(
+                f"The key '{purpose}' that this log was written with is not in {place.keys.folder}.",
+                remedy="Bring it back from a copy of that folder, for a new one would not fit. The log can be read,"
+                " verified and proved from without it.",
+            )
+
+
 @contextmanager
 def opened(
     place: Home, store: Path | None = None, *, writing: bool = False, held: str | None = None
 ) -> Iterator[AuditLog]:
-    """The log, read-only unless it is to record something; of another store where one is named.
+    """The log, read-only unless it is to record something; of another store, or its folder, where one is named.
 
     ``held``: a checkpoint kept elsewhere, which vouches for it.
+
+    Raises:
+        NotFound: there is none.
+        KeyUnavailable: it is to record something, and a key of it is lost.
     """
     from countermark.audit import AuditLog
 
+    if store and store.is_dir():
+        store /= "audit.db"
     if not (store.exists() if store else place.has_log()):
         where = store or (place.audit_db if not place.settings.audit.url else "the address that audit.url names")
         remedy = None if store else "Generate or mark an image first, or name --home."
         raise NotFound(f"There is no audit log at {where}.", remedy=remedy)
+    if writing:
+        _require_keys(place, "audit-log", "master")
     log = AuditLog.open(store, read_only=True) if store else place.open_log(read_only=not writing, held=held)
     try:
         yield log
@@ -146,6 +169,47 @@ def read_checkpoint(path: Path) -> str:
     except ProofInvalid as error:
         raise UsageError(f"{path} is not a checkpoint: {error.message}", remedy=remedy) from error
     return text
+
+
+def open_held(log: AuditLog, path: Path, note: str) -> Checkpoint:
+    """A checkpoint that was kept of a log, its signature verified.
+
+    Args:
+        log: the log.
+        path: where the checkpoint was read from.
+        note: its text.
+
+    Raises:
+        UsageError: it is of another log, or damaged: it says nothing about this one.
+        ProofInvalid: another key of this log's name signed it, which whoever put another log in its place had to do.
+    """
+    from countermark.audit import NoteVerifier, open_checkpoint
+    from countermark.audit.checkpoint import peek_checkpoint
+    from countermark.audit.note import parse_note
+
+    verifier, origin = NoteVerifier.parse(log.verifier_key), peek_checkpoint(note).origin
+    if origin != verifier.name:
+        raise UsageError(
+            f"{path} is a checkpoint of the log {origin}, not of {verifier.name}.",
+            remedy="Give the checkpoint that was kept of this log, or name the other log with --home.",
+        )
+    try:
+        return open_checkpoint(note, log.verifier_key)
+    except ProofInvalid as error:
+        if any((line.name, line.key_id) == (verifier.name, verifier.id) for line in parse_note(note).signatures):
+            raise UsageError(
+                f"{path} is damaged: {error.message}", remedy="Give an undamaged copy of what log checkpoint wrote."
+            ) from error
+        raise ProofInvalid(
+            f"{path} is of {origin}, but not signed by the key that this log names: {error.message}",
+            remedy="Keep both: either the file is damaged, or another log was put in the place of the one it is of.",
+        ) from error
+
+
+def offline_check(path: Path, key: str, held: Path | None = None) -> str:
+    """The command that verifies a file without this program, with the key to give to it."""
+    words = ["python", "audit/verify_log.py", str(path), "--key", key]
+    return shlex.join([*words, "--checkpoint", str(held)] if held else words)
 
 
 def cosigned_checkpoint(place: Home) -> str:

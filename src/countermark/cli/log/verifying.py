@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from countermark.cli.log.shared import home_of, opened, read_checkpoint
+from countermark.cli.log.shared import home_of, open_held, opened, read_checkpoint
 from countermark.cli.output import common, console, note, print_json, progress
+from countermark.errors import ProofInvalid, SettingsInvalid
 
 if TYPE_CHECKING:
     from countermark.audit import AuditLog, LogFinding, VerifyReport
     from countermark.audit.witness.compare import Comparison
     from countermark.compose import Home
+    from countermark.compose.witnessing import Asked
 
+_INCONCLUSIVE = 3
 _PROOF_FAILED = 13
 
 
 @click.command("verify")
-@click.option("--checkpoint", "held_path", type=click.Path(path_type=Path), help="A checkpoint held outside the store.")
-@click.option("--since", "held_path", type=click.Path(path_type=Path), help="The same as --checkpoint.")
-@click.option("--store", type=click.Path(path_type=Path), help="Another audit.db, for example a copy.")
+@click.option(
+    "--checkpoint",
+    "--since",
+    "held_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A checkpoint held outside the store; may be repeated.",
+)
+@click.option("--store", type=click.Path(path_type=Path), help="Another audit.db or its folder, for example a copy.")
 @click.option("--quorum", type=click.IntRange(min=0), help="How many configured witnesses must have cosigned.")
 @click.option("--ask-witnesses", is_flag=True, help="Ask the witnesses what they cosigned (uses the network).")
 @common
 def verify(
     *,
-    held_path: Path | None,
+    held_paths: tuple[Path, ...],
     store: Path | None,
     quorum: int | None,
     ask_witnesses: bool,
@@ -40,32 +50,92 @@ def verify(
 
     Where witnesses are configured, the log is held against what they cosigned, too.
 
-    Exit codes: 0 intact, 13 changed; every change is named.
+    Exit codes: 0 intact, 13 changed, and every change is named; 3 nothing is wrong, but too few of the witnesses that
+    were asked showed what they cosigned: the quorum, or one.
     """
-    held = read_checkpoint(held_path) if held_path else None
+    notes = {path: read_checkpoint(path) for path in held_paths}
     place = home_of(home)
+    if ask_witnesses:
+        _require_witnesses(place)
     with _unreadable(), opened(place, store) as log, progress("Verifying the log") as advance:
-        report = log.verify(held, progress=advance, jobs=None)
-        witnessing = _hold_against_witnesses(log, place, quorum, ask=ask_witnesses)
+        newest = _newest(log, notes)
+        report = log.verify(notes[newest] if newest else None, progress=advance, jobs=None)
+        held = [_hold_against(log, path, text) for path, text in notes.items()]
+        witnessing, asked = _hold_against_witnesses(log, place, quorum, ask=ask_witnesses)
         origin = log.origin
-    findings = (*report.findings, *witnessing.findings)
+    # What contradicts the newest one is in the report, with the entries where they can be named.
+    contradictions = [one.fault for one in held if one.fault and one.path != newest]
+    findings = (*report.findings, *contradictions, *witnessing.findings)
+    enough = asked is None or asked.enough
     if as_json:
         print_json(
             {
                 "schema": "countermark.log-verification/1",
-                "intact": not findings,
+                "intact": False if findings else True if enough else None,
                 "origin": origin,
                 "size": report.size,
                 "root": report.root.hex(),
-                "held_checkpoint": str(held_path) if held_path else None,
+                "held_checkpoints": [
+                    {"file": str(one.path), "size": one.size, "continued": one.fault is None} for one in held
+                ],
                 "witnessed": {"size": witnessing.size, "by": witnessing.names, "time": witnessing.time},
+                "asked": _plain(asked) if asked else None,
                 "compared": list(report.compared),
                 "findings": [_finding(finding) for finding in findings],
             }
         )
     else:
-        _show_report(report, witnessing, origin, held_path)
-    return _PROOF_FAILED if findings else 0
+        _show_report(report, findings, witnessing, origin, held)
+        if asked and not enough:
+            console().print(
+                f"[yellow]?[/] [bold]INCONCLUSIVE[/] {len(asked.showed)} of {len(place.settings.audit.witnesses)}"
+                f" witnesses showed what they cosigned; {asked.needed} must (exit code"
+                f" {_PROOF_FAILED if findings else _INCONCLUSIVE}). What is kept in this home, somebody could have"
+                " replaced."
+            )
+    if findings:
+        return _PROOF_FAILED
+    return 0 if enough else _INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A checkpoint that was given, and how the log contradicts it, if it does."""
+
+    path: Path
+    size: int
+    fault: LogFinding | None
+
+
+def _newest(log: AuditLog, notes: dict[Path, str]) -> Path | None:
+    """Which of the checkpoints given is of the most entries: only one takes part in the verification itself."""
+    from countermark.audit.checkpoint import peek_checkpoint
+
+    for path, text in notes.items():
+        with suppress(ProofInvalid):  # which is a finding
+            open_held(log, path, text)
+    return max(notes, key=lambda path: peek_checkpoint(notes[path]).size, default=None)
+
+
+def _hold_against(log: AuditLog, path: Path, text: str) -> _Held:
+    from countermark.audit import LogFinding, LogFindingKind
+    from countermark.audit.checkpoint import peek_checkpoint
+    from countermark.audit.witness.compare import contradiction
+
+    size = peek_checkpoint(text).size
+    try:
+        checkpoint = open_held(log, path, text)
+    except ProofInvalid as error:
+        return _Held(path, size, LogFinding(LogFindingKind.CHECKPOINT, error.message))
+    return _Held(path, size, contradiction(log, checkpoint, f"The checkpoint of {size} entries in {path}"))
+
+
+def _require_witnesses(place: Home) -> None:
+    """Before the whole log is read for nothing."""
+    from countermark.compose.witnessing import NAME_SOME
+
+    if not place.settings.audit.witnesses:
+        raise SettingsInvalid("No witness is configured, so none can be asked.", remedy=NAME_SOME)
 
 
 @contextmanager
@@ -81,24 +151,55 @@ def _unreadable() -> Iterator[None]:
         raise
 
 
-def _hold_against_witnesses(log: AuditLog, place: Home, quorum: int | None, *, ask: bool) -> Comparison:
+def _hold_against_witnesses(
+    log: AuditLog, place: Home, quorum: int | None, *, ask: bool
+) -> tuple[Comparison, Asked | None]:
     from countermark.compose import held_against_witnesses
 
-    witnessing, silent = held_against_witnesses(place, log, quorum=quorum, ask=ask)
-    for error in silent:
-        note(error.message)
-    return witnessing
+    witnessing, asked = held_against_witnesses(place, log, quorum=quorum, ask=ask)
+    if asked:
+        for error in asked.silent.values():
+            note(error.message)
+        for name in asked.cosigned_none:
+            note(f"The witness {name} cosigned no checkpoint of this log.")
+    return witnessing, asked
 
 
-def _show_report(report: VerifyReport, witnessing: Comparison, origin: str, held_path: Path | None) -> None:
+def _plain(asked: Asked) -> dict[str, Any]:
+    return {
+        "showed": asked.showed,
+        "cosigned_none": asked.cosigned_none,
+        "silent": {name: error.to_dict() for name, error in asked.silent.items()},
+        "needed": asked.needed,
+    }
+
+
+def _show_report(
+    report: VerifyReport,
+    findings: Sequence[LogFinding],
+    witnessing: Comparison,
+    origin: str,
+    held: Sequence[_Held],
+) -> None:
     from rich.markup import escape
 
-    findings = (*report.findings, *witnessing.findings)
     for finding in findings:
         where = f"entry {finding.index}: " if finding.index is not None else ""
         console().print(f"[red]✗[/] {where}[bold]{escape(finding.kind)}[/]: {escape(finding.message)}")
     if findings:
-        index_only = all(finding.kind == "index" for finding in findings)
+        for one in held:
+            mark, verb = ("[red]✗[/]", "contradicts") if one.fault else ("[green]✓[/]", "continues")
+            console().print(
+                f"{mark} its tree {verb} the held checkpoint {escape(str(one.path))} of {one.size} entries."
+            )
+        kinds = {str(finding.kind) for finding in findings}
+        if kinds == {"unwitnessed"}:
+            console().print(
+                f"[bold red]NOT WITNESSED[/] No change was found in {escape(origin)}, but it lacks the cosignatures"
+                f" that are demanded (exit code {_PROOF_FAILED}). Collect them: countermark witness collect"
+            )
+            return
+        index_only = kinds == {"index"}
         what = "The look-up index of" if index_only else "The log"
         mend = "; its entries are what was signed. Mend it: countermark log reindex" if index_only else ""
         console().print(f"[bold red]CHANGED[/] {what} {escape(origin)} was altered{mend} (exit code {_PROOF_FAILED}).")
@@ -109,12 +210,12 @@ def _show_report(report: VerifyReport, witnessing: Comparison, origin: str, held
             "[yellow]![/] The look-up index is of an older version and was not compared. Build it anew:"
             " countermark log reindex"
         )
-    if held_path:
-        console().print(f"[green]✓[/] they continue the held checkpoint {escape(str(held_path))}.")
+    for one in held:
+        console().print(f"[green]✓[/] they continue the held checkpoint {escape(str(one.path))} of {one.size} entries.")
     if witnessing.names:
         names = escape(", ".join(witnessing.names))
         console().print(f"[green]✓[/] they continue the checkpoint of {witnessing.size} entries that {names} cosigned.")
-    if not held_path and not witnessing.names:
+    if not held and not witnessing.names:
         console().print(
             "[yellow]![/] No checkpoint from outside was given: whoever holds the signing key could have rewritten all."
             " Keep one: countermark log checkpoint -o FILE"
