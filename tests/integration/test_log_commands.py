@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from countermark.audit import AuditLog
+from countermark.audit import AuditLog, NoteSigner
 from countermark.audit.warrant import Warrant
 from countermark.cli.main import run
 from countermark.compose import Home
@@ -266,8 +267,140 @@ def test_a_checkpoint_of_another_history_is_not_continued(log: Log, tmp_path: Pa
     held = tmp_path / "held"
     assert log("checkpoint", "-o", held)[0] == 0
     held.write_text(held.read_text().replace("\n6\n", "\n5\n"))
-    assert log("export", "-o", tmp_path / "bundle", "--since", held)[0] == 1
+    code, _, complaint = log("export", "-o", tmp_path / "bundle", "--since", held)
+    assert (code, "held is damaged" in complaint, "receipt" in complaint) == (2, True, False)
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.fixture
+def other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A checkpoint of another log."""
+    place = Home(load_settings({"home": tmp_path / "other-home"}).settings)
+    place.make()
+    with place.open_log() as opened:
+        opened.append(Warrant("asked").event(EventType.REFUSED))
+    path = tmp_path / "other"
+    assert run(["log", "checkpoint", "-o", str(path), "--home", str(place.folder)]) == 0
+    capsys.readouterr()
+    return path
+
+
+def test_a_checkpoint_of_another_log_says_nothing_about_this_one(log: Log, other: Path, tmp_path: Path) -> None:
+    for command in (["verify"], ["export", "-o", tmp_path / "bundle"]):
+        code, _, complaint = log(*command, "--since", other)
+        assert (code, "of the log countermark.local/" in complaint, "receipt" in complaint) == (2, True, False)
+
+
+def test_a_log_put_in_the_place_of_another_is_found_by_its_checkpoint(log: Log, home: Home, tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    assert log("checkpoint", "-o", held)[0] == 0
+    name = home.origin
+    for path in (home.audit_db, home.folder / "signed.db", home.folder / "keys" / "audit-log-00.key"):
+        path.unlink()
+    home.keys.ensure()
+    signer = NoteSigner(name, home.keys.ed25519("audit-log"))
+    with AuditLog.open(home.audit_db, signer=signer) as forged:
+        forged.append(Warrant("asked").event(EventType.REFUSED))
+    assert log("verify", "--checkpoint", held)[0] == 13
+    assert log("export", "-o", tmp_path / "bundle", "--since", held)[0] == 1
+
+
+def test_every_checkpoint_given_is_compared_and_named(
+    log: Log, home: Home, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / name for name in ("first", "second", "third")]
+    backup = {name: (home.folder / name).read_bytes() for name in ("audit.db", "signed.db")}
+    for path in paths:
+        assert log("checkpoint", "-o", path)[0] == 0
+        assert log("show", 0, "--reveal", "--reason", "x")[0] == 0
+    given = ["--checkpoint", paths[1], "--since", paths[2], "--checkpoint", paths[0]]
+    code, told, _ = log("verify", *given)
+    assert (code, told["intact"]) == (0, True)
+    assert [(one["file"], one["size"], one["continued"]) for one in told["held_checkpoints"]] == [
+        (str(paths[1]), 7, True),
+        (str(paths[2]), 8, True),
+        (str(paths[0]), 6, True),
+    ]
+    assert log("verify", *given, "--checkpoint", other)[0] == 2
+    # A restored backup, carried on: it continues the oldest checkpoint and neither of the others.
+    for name, content in backup.items():
+        (home.folder / name).write_bytes(content)
+    with home.open_log() as carried_on:
+        for number in range(10, 13):
+            carried_on.append(Warrant("asked").event(EventType.REFUSED, tenant="acme", event_id=f"{number:032x}"))
+    code, told, _ = log("verify", *given)
+    assert (code, [one["continued"] for one in told["held_checkpoints"]]) == (13, [False, False, True])
+    assert [(finding["kind"], finding["last"]) for finding in told["findings"]] == [("rewritten", 7), ("rewritten", 6)]
+    assert str(paths[1]) in told["findings"][1]["detail"]
+    assert run(["log", "verify", *map(str, given), "--home", str(home.folder)]) == 13
+    shown = capsys.readouterr().out
+    assert [f"contradicts the held checkpoint {path} " in shown for path in paths] == [False, True, True]
+    assert f"continues the held checkpoint {paths[0]} " in shown
+
+
+def test_a_store_may_be_named_by_its_folder(
+    log: Log, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert log("verify", "--store", home.folder)[0] == 0
+    monkeypatch.chdir(home.folder)
+    assert log("verify", "--store", ".")[1]["size"] == 6
+    monkeypatch.chdir(tmp_path)
+    code, told, complaint = log("verify", "--store", ".")
+    assert (code, told["error"]["code"], "audit.db" in complaint) == (2, "not_found", True)
+
+
+def test_remedies_mend_what_is_wrong(log: Log, home: Home, tmp_path: Path) -> None:
+    for words in (["--from", 5, "--to", 2], ["--from", 7], ["--from", "2999-01"], ["--from", "x"], ["--to", ""]):
+        code, _, complaint = log("export", "-o", tmp_path / "bundle", *words)
+        assert (code, "name or path" in complaint) == (2, False)
+    lock = home.audit_db.with_name("audit.db.lock")
+    lock.unlink()
+    lock.mkdir()  # cannot be opened for writing, not even by root
+    for words in (["hold", "add", "--event", 1, "--reason", "x"], ["reindex"]):
+        code, _, complaint = log(*words)
+        assert (code, "-o FILE" in complaint, "its folder" in complaint) == (2, False, True)
+    lock.rmdir()
+    for name in ("audit-log", "master", "pseudonym"):
+        key = home.folder / "keys" / f"{name}-00.key"
+        content = key.read_bytes()
+        key.unlink()
+        code, _, complaint = log("hold", "add", "--event", 1, "--reason", "x")
+        assert (code, "keys init" in complaint, "from a copy" in complaint) == (1, False, True), name
+        assert log("verify")[0] == 0
+        key.write_bytes(content)
+        key.chmod(0o600)
+
+
+def test_a_number_is_an_index_and_a_year_needs_a_month(log: Log, tmp_path: Path) -> None:
+    code, _, complaint = log("export", "-o", tmp_path / "bundle", "--to", 2026)
+    assert (code, "2026 is taken as an index" in complaint) == (2, True)
+    code, exported, complaint = log("export", "-o", tmp_path / "bundle", "--from", "2026-01", "--to", 5)
+    assert (code, exported["first"], exported["end"], complaint) == (0, 0, 5, "")
+
+
+def test_the_command_that_is_told_verifies_the_bundle(
+    log: Log, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = tmp_path / "held"
+    assert log("checkpoint", "-o", held)[0] == 0
+    at = ["--home", str(home.folder)]
+
+    def told(*words: object) -> list[str]:
+        assert run(["log", *map(str, words), *at]) == 0
+        shown = capsys.readouterr().out
+        line = next(line for line in shown.splitlines() if "verify_log.py" in line)
+        python, kit, *rest = shlex.split(line[line.index("python") :])
+        assert (python, kit) == ("python", "audit/verify_log.py")
+        return rest
+
+    for words in (
+        told("export", "-o", tmp_path / "a bundle", "--since", held),
+        [*told("export", "-o", tmp_path / "whole"), "--checkpoint", str(held)],
+        told("proof", 3, "-o", tmp_path / "receipt.json"),
+    ):
+        assert "--key" in words
+        checked = subprocess.run([sys.executable, str(VERIFIER), *words], capture_output=True, check=False)
+        assert checked.returncode == 0, (words, checked.stdout)
 
 
 def test_a_file_that_is_no_checkpoint_is_no_sign_of_an_altered_log(log: Log, tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ class WriterLock:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise OutputUnwritable(f"The lock file {path} cannot be opened: {error.strerror or error}.") from error
+            raise OutputUnwritable(
+                f"The lock file {path} cannot be opened: {error.strerror or error}.",
+                remedy="Whoever writes to a log must be able to write in its folder. Reading and verifying need not.",
+            ) from error
         try:
             _lock(self._handle)
         except OSError:

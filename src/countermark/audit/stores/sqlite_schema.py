@@ -84,7 +84,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise OutputUnwritable(f"The audit store {path} cannot be written: {error.strerror or error}.") from error
+        raise OutputUnwritable(
+            f"The audit store {path} cannot be written: {error.strerror or error}.",
+            remedy="Whoever writes to a log must be able to write this file. Reading and verifying need not.",
+        ) from error
     connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
     with reported(path):
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")

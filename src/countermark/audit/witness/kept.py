@@ -49,7 +49,8 @@ class KeptCheckpoints:
                 _replace(self.folder / name, note.encode())
         except OSError as error:
             raise OutputUnwritable(
-                f"Cosigned checkpoints cannot be kept in {self.folder}: {error.strerror or error}."
+                f"Cosigned checkpoints cannot be kept in {self.folder}: {error.strerror or error}.",
+                remedy="Make the folder writable, and see that its disk has room; then: countermark witness collect",
             ) from error
 
 

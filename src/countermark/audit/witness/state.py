@@ -107,7 +107,10 @@ class WitnessState:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
-            raise OutputUnwritable(f"The state {path} cannot be made: {error.strerror or error}.") from error
+            raise OutputUnwritable(
+                f"The state {path} cannot be made: {error.strerror or error}.",
+                remedy="Name a new file in a folder that you may write to: --state FILE.",
+            ) from error
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_SCHEMA)

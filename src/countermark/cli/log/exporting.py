@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from countermark.cli.log.shared import cosigned_checkpoint, home_of, on_warrant, opened, read_checkpoint, warrant
-from countermark.cli.output import common, console, print_json, progress
+from countermark.cli.log.shared import (
+    cosigned_checkpoint,
+    home_of,
+    offline_check,
+    on_warrant,
+    open_held,
+    opened,
+    read_checkpoint,
+    warrant,
+)
+from countermark.cli.output import common, console, note, print_json, progress
 from countermark.errors import UsageError
 
 if TYPE_CHECKING:
     from countermark.audit import AuditLog
     from countermark.audit.export import Format
+
+_YEAR = re.compile(r"(19|20|21)[0-9]{2}")
 
 
 @click.command("export")
@@ -25,8 +37,10 @@ if TYPE_CHECKING:
     type=click.Choice(["jsonl", "csv", "parquet"]),
     help="A view beside the entries, which are always there as JSON lines. May be repeated.",
 )
-@click.option("--from", "first", help="The first entry: an index, or an RFC 3339 time or any beginning of one.")
-@click.option("--to", "end", help="Where to stop: an index or a time, exclusive.")
+@click.option(
+    "--from", "first", help="The first entry: an index, or an RFC 3339 time or a beginning of one, such as 2026-01."
+)
+@click.option("--to", "end", help="Where to stop: an index or a time, exclusive. A number alone is an index, no year.")
 @click.option(
     "--since",
     type=click.Path(path_type=Path),
@@ -54,26 +68,29 @@ def export(
 
     Entries of a time are those from the first to the last of it, so that the range has no gap.
     """
-    if since and first:
+    if since and first is not None:
         raise UsageError("--since says where to begin, so --from cannot.", remedy="Give one of the two.")
     if reveal and not reason:
         raise UsageError("Protected fields are disclosed only for a reason.", remedy="Say why with --reason.")
     place = home_of(home)
     asked = warrant(place, reason or "export", actor)
     with opened(place, writing=True) as log, progress("Exporting the log") as advance:
-        start = _continue(log, read_checkpoint(since)) if since else None
-        from_time, to_time = (text if text and not text.isdecimal() else None for text in (first, end))
-        within = log.span(from_time, to_time, progress=advance) if from_time or to_time else (0, None)
+        begin = _continue(log, since) if since else _index(first)
+        stop = _index(end)
+        from_time, to_time = (None if index is not None else text for index, text in ((begin, first), (stop, end)))
+        timed = from_time is not None or to_time is not None
+        within = log.span(from_time, to_time, progress=advance) if timed else (0, None)
         exported = log.export(
             output,
             asked,
-            first=start if start is not None else int(first) if first and first.isdecimal() else within[0],
-            end=int(end) if end and end.isdecimal() else within[1],
+            first=within[0] if begin is None else begin,
+            end=within[1] if stop is None else stop,
             formats=formats,
             reveal=reveal,
             under=cosigned_checkpoint(place) if witnessed else None,
             progress=advance,
         )
+        key = log.verifier_key
     made = exported.manifest
     if as_json:
         print_json(
@@ -93,18 +110,33 @@ def export(
     )
     if exported.disclosed:
         console().print(f"[yellow]![/] It discloses the protected fields of {exported.disclosed} events. Guard it.")
-    console().print(f"  Verify it with: python audit/verify_log.py {exported.path}")
+    console().print(f"  Verify it with: {offline_check(exported.path, key, since)}", markup=False)
+    if since is None:
+        console().print(
+            f"  and --checkpoint FILE, one of {made.first} to {made.end} entries that the auditor kept: without it,"
+            " whoever holds the signing key could have rewritten all."
+        )
     return 0
 
 
-def _continue(log: AuditLog, note: str) -> int:
+def _index(text: str | None) -> int | None:
+    """The index that a range's end names; ``None`` where it is a time, or not given."""
+    if text is None or not text.isdecimal():
+        return None
+    if _YEAR.fullmatch(text):
+        note(f"{text} is taken as an index; the year begins at {text}-01.")
+    return int(text)
+
+
+def _continue(log: AuditLog, since: Path) -> int:
     """Where a bundle must begin that continues a checkpoint, which must be this log's."""
-    from countermark.audit import open_checkpoint
+    from countermark.audit.witness.compare import contradiction
     from countermark.errors import AuditStoreDamaged
 
-    checkpoint = open_checkpoint(note, log.verifier_key)
-    if log.root(checkpoint.size) != checkpoint.root:
-        raise AuditStoreDamaged(f"The log contradicts the checkpoint of {checkpoint.size} entries that was given.")
+    checkpoint = open_held(log, since, read_checkpoint(since))
+    fault = contradiction(log, checkpoint, f"The checkpoint of {checkpoint.size} entries in {since}")
+    if fault:
+        raise AuditStoreDamaged(fault.message)
     return checkpoint.size
 
 

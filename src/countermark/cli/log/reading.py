@@ -11,6 +11,7 @@ from countermark.cli.log.shared import (
     cosigned_checkpoint,
     home_of,
     locate,
+    offline_check,
     on_warrant,
     opened,
     plain,
@@ -140,7 +141,7 @@ def proof(*, entry: str, output: Path | None, witnessed: bool, form: str, as_jso
     elif form == "tlog-proof":
         console().print(f"[green]✓[/] wrote {output}, a proof by c2sp.org/tlog-proof of the entry's bytes")
     else:
-        console().print(f"[green]✓[/] wrote {output}; check it with: python audit/verify_log.py {output}")
+        console().print(f"✓ wrote {output}; check it with: {offline_check(output, receipt.log_key)}", markup=False)
     return 0
 
 
