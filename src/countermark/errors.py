@@ -306,6 +306,4 @@ class WitnessRefused(AuditError):
     """A witness cosigned another history of the log than the one it is shown."""
 
     code = "witness_refused"
-    default_remedy = (
-        "Stop writing and keep the store as evidence: compare it with: countermark log verify --ask-witnesses"
-    )
+    default_remedy = "Stop writing, keep the store as evidence, and compare it: countermark log verify --ask-witnesses"

@@ -57,6 +57,7 @@ class _Asked:
     text: str = ""
     line: str = ""
     failures: int = 0
+    pause: float = 0.0
     not_before: float = 0.0
     error: CountermarkError | None = field(default=None)
 
@@ -64,7 +65,7 @@ class _Asked:
 class Collector:
     """Asks every witness to cosign the newest checkpoint, now (:meth:`collect`) or again and again (:meth:`start`).
 
-    What cannot be had now is logged and asked for again, after a pause that doubles with each failure.
+    What cannot be had now is asked for again, after a pause that doubles with each failure.
 
     Args:
         log: where checkpoints and consistency proofs come from.
@@ -101,6 +102,8 @@ class Collector:
     def collect(self, *, patient: bool = False) -> Round:
         """Ask the witnesses that have not cosigned the newest checkpoint yet, all at once; keep what they give.
 
+        What fails is told in the result, to whoever asks; only rounds in the background are logged.
+
         Args:
             patient: leave out witnesses that failed lately.
 
@@ -109,6 +112,10 @@ class Collector:
             CountermarkError: the log or the folder of kept checkpoints cannot be used. A witness that fails is told of
                 in the result instead.
         """
+        return self._round(patient=patient)[0]
+
+    def _round(self, *, patient: bool) -> tuple[Round, list[_Asked]]:
+        """One round, and who was asked in it."""
         with self._one_round:
             note = self._log.checkpoint()
             text = parse_note(note).text
@@ -120,12 +127,13 @@ class Collector:
             cosigned = add_cosignatures(note, lines)
             if lines and cosigned != self._kept_note():
                 self._keep(cosigned, len(lines))
-            return Round(
+            outcome = Round(
                 note=cosigned,
                 size=peek_checkpoint(note).size,
                 cosigned_by=tuple(sorted(a.client.name for a in self._asked if a.text == text)),
                 failures={a.client.name: a.error for a in self._asked if a.error is not None},
             )
+            return outcome, due
 
     def _check_kept(self, size: int) -> None:
         """What is kept is evidence: it must not be displaced by a history that it contradicts."""
@@ -150,19 +158,15 @@ class Collector:
             thread.join()
 
     def _ask_one(self, asked: _Asked, note: str) -> None:
-        name = asked.client.name
         try:
             text, line = self._cosigned(asked.client, note)
         except CountermarkError as error:
             asked.error = error
             asked.failures += 1
-            pause = min(self._interval * 2 ** min(asked.failures, 20), MAX_PAUSE_SECONDS)
-            asked.not_before = time.monotonic() + pause
-            report = self._logger.warning if error.retryable else self._logger.error
-            report("no_cosignature", witness=name, code=error.code, reason=error.message, again_in_s=round(pause))
+            asked.pause = min(self._interval * 2 ** min(asked.failures, 20), MAX_PAUSE_SECONDS)
+            asked.not_before = time.monotonic() + asked.pause
         else:
             asked.text, asked.line, asked.error, asked.failures, asked.not_before = text, line, None, 0, 0.0
-            self._logger.info("cosigned", witness=name)
 
     def _cosigned(self, client: WitnessClient, note: str) -> tuple[str, str]:
         """A checkpoint's text and the witness's cosignature: of ``note``, or of the newest where others overtook us.
@@ -230,6 +234,14 @@ class Collector:
             self._thread.join(timeout)
             self._thread = None
 
+    def _log_outcome(self, asked: _Asked) -> None:
+        name, error = asked.client.name, asked.error
+        if error is None:
+            self._logger.info("cosigned", witness=name)
+            return
+        report = self._logger.warning if error.retryable else self._logger.error
+        report("no_cosignature", witness=name, code=error.code, reason=error.message, again_in_s=round(asked.pause))
+
     def _run(self) -> None:
         stopping = False
         while not stopping:
@@ -237,7 +249,9 @@ class Collector:
             self._wake.clear()
             stopping = self._stopping
             try:
-                self.collect(patient=True)
+                _, due = self._round(patient=True)
+                for asked in due:
+                    self._log_outcome(asked)
             except CountermarkError as error:
                 self._logger.error("no_round", code=error.code, reason=error.message)
             except Exception:
