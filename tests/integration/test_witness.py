@@ -36,6 +36,7 @@ from countermark.audit.witness import (
     witnessed,
 )
 from countermark.audit.witness.protocol import format_submission
+from countermark.audit.witness.state import Seen
 from countermark.cli.main import run
 from countermark.compose import Home, open_sources, read_trust, trust_document
 from countermark.credentials import Anchors
@@ -572,6 +573,58 @@ def test_what_lacks_cosignatures_is_not_called_altered(
         assert run(["log", "verify"]) == 13
     shown = capsys.readouterr().out
     assert ("NOT WITNESSED" in shown, "was altered" in shown) == (True, False)
+
+
+def test_a_failure_is_told_once_by_hand_and_logged_in_the_background(
+    tmp_path: Path,
+    asking: Callable[..., tuple[int, dict[str, Any], str]],
+    log: AuditLog,
+    kept: KeptCheckpoints,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving(_of_home(tmp_path, NAMES[0])) as server:
+        pass
+    asking([server], 0, "log", "verify")
+    assert run(["witness", "collect"]) == 1
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("cannot be reached") == 1
+    assert "no_cosignature" not in told.err
+    grow(log, 1)
+    collector = Collector(log, [client_of(server, NAMES[0])], kept, interval=3600)
+    collector.start()
+    collector.stop(timeout=30)
+    assert capsys.readouterr().err.count("no_cosignature") == 1
+
+
+def test_a_witness_that_could_not_be_made_leaves_nothing_in_the_way_of_the_next_try(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ["--home", str(tmp_path / "witness")]
+    assert run(["witness", "init", "--name", "bad name", *at]) == 2
+    assert run(["witness", "init", "--name", "w", "--state", str(tmp_path / "absent" / "state.db"), *at]) == 2
+    assert "--state FILE" in capsys.readouterr().err
+    assert run(["witness", "init", "--name", "witness.example/w1", *at]) == 0
+    vkey = capsys.readouterr().out.strip()
+    assert run(["witness", "init", "--name", "witness.example/w2", *at]) == 1
+    assert WitnessState(tmp_path / "witness" / "witness.db").vkey == vkey
+    assert run(["witness", "show", *at]) == 0
+    assert capsys.readouterr().out.strip() == vkey
+
+
+def test_what_a_witness_refused_is_shown_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "witness"
+    assert run(["witness", "init", "--name", "witness.example/w1", "--home", str(home)]) == 0
+    state = WitnessState(home / "witness.db")
+    story = Story.of(30)
+    with state.turn(ORIGIN) as turn:
+        turn.put(Seen(20, story.root(20), 1, story.note(20)))
+        turn.keep_unproved(Seen(30, story.root(30), 2, story.note(30)))
+    capsys.readouterr()
+    assert run(["witness", "show", "--home", str(home)]) == 0
+    assert f"{ORIGIN}: 20 entries, 1 unproved\n" in capsys.readouterr().out
+    assert run(["witness", "show", "--home", str(home), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["logs"]
+    assert (told["refused"], told["unproved"]) == ([], [story.note(30)])
 
 
 def test_help_is_there() -> None:

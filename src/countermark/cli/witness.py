@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from countermark.cli.output import common, console, load, note, print_json
-from countermark.errors import AuditError, KeyUnavailable, OutputUnwritable, SettingsInvalid, UsageError
+from countermark.errors import (
+    AuditError,
+    CountermarkError,
+    KeyUnavailable,
+    OutputUnwritable,
+    SettingsInvalid,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from countermark.audit.note import NoteVerifier
@@ -35,10 +42,16 @@ def command() -> None:
 @common
 def init(name: str, state: Path | None, as_json: bool, home: Path | None) -> int:
     """Make a witness: its key and its empty state. Prints the verifier key that others configure."""
+    from countermark.audit.note import is_key_name
     from countermark.audit.witness import WitnessState
     from countermark.compose import Home, cosigner
     from countermark.keys import Purpose
 
+    if not is_key_name(name):
+        raise UsageError(
+            f"'{name}' cannot name a witness.",
+            remedy="Use one without spaces or plus signs, such as witness.example/w1.",
+        )
     place = Home(load(home=home).settings)
     if place.keys.epochs(Purpose.WITNESS):
         raise KeyUnavailable(
@@ -51,9 +64,14 @@ def init(name: str, state: Path | None, as_json: bool, home: Path | None) -> int
     if place.has_log():
         note("This home holds an audit log: a witness beside the log that it watches protects against nobody.")
     place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place.keys.ensure([Purpose.WITNESS])
-    vkey = cosigner(place.keys, name).verifier.vkey
-    WitnessState.create(path, vkey)
+    made = place.keys.ensure([Purpose.WITNESS])
+    try:
+        vkey = cosigner(place.keys, name).verifier.vkey
+        WitnessState.create(path, vkey)
+    except CountermarkError:
+        for key in made:  # nobody has seen it, and without its state it would only be in the way of the next try
+            Path(key.location).unlink(missing_ok=True)
+        raise
     if as_json:
         print_json({"name": name, "vkey": vkey, "state": str(path)})
     else:
@@ -113,7 +131,11 @@ def serve_until_signalled(server: WitnessServer) -> None:
 @_state
 @common
 def show(state: Path | None, as_json: bool, home: Path | None) -> int:
-    """Show the witness's verifier key, what it cosigned last of each log, and what it refused."""
+    """Show the witness's verifier key, what it cosigned last of each log, and what it refused.
+
+    What contradicts it is another tree of as many entries, signed by the log: the two convict the log. What is unproved
+    came with a wrong proof, which anybody can attach: compare it with the log.
+    """
     from countermark.compose import Home
 
     kept = _open_state(Home(load(home=home).settings).folder, state)
@@ -125,6 +147,7 @@ def show(state: Path | None, as_json: bool, home: Path | None) -> int:
             "time": seen.time,
             "checkpoint": seen.note,
             "refused": [refused.note for refused in kept.evidence(origin)],
+            "unproved": [refused.note for refused in kept.unproved(origin)],
         }
         for origin, seen in kept.all_seen().items()
     ]
@@ -134,7 +157,8 @@ def show(state: Path | None, as_json: bool, home: Path | None) -> int:
     click.echo(kept.vkey)
     for log in logs:
         refused = f", refused {len(log['refused'])} that contradict it" if log["refused"] else ""  # type: ignore[arg-type]
-        console().print(f"{log['origin']}: {log['size']} entries{refused}", markup=False)
+        unproved = f", {len(log['unproved'])} unproved" if log["unproved"] else ""  # type: ignore[arg-type]
+        console().print(f"{log['origin']}: {log['size']} entries{refused}{unproved}", markup=False)
     return 0
 
 
@@ -146,12 +170,13 @@ def collect(as_json: bool, home: Path | None) -> int:
     Exit codes: 0 the quorum cosigned (without one: all did), 1 fewer did.
     """
     from countermark.compose import Home, open_collector
+    from countermark.compose.witnessing import NAME_SOME
 
     place = Home(load(home=home).settings)
     with place.open_log(read_only=True) as log:
         collector = open_collector(place, log)
         if collector is None:
-            raise SettingsInvalid("No witness is configured.", remedy="Name them in countermark.toml: audit.witnesses.")
+            raise SettingsInvalid("No witness is configured.", remedy=NAME_SOME)
         outcome = collector.collect()
     needed = place.settings.audit.witness_quorum or len(place.settings.audit.witnesses)
     if as_json:

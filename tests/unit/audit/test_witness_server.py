@@ -57,12 +57,73 @@ def test_a_rollback_is_409_and_names_the_size_that_was_cosigned(witness: Witness
 
 
 def test_a_fork_is_422_and_what_convicts_the_log_is_kept(witness: WitnessServer, tmp_path: Path) -> None:
-    submit(witness, 0, 25)
+    state = WitnessState(tmp_path / "witness.example-w1.db") if submit(witness, 0, 25)[0] == 200 else None
+    assert state
     assert submit(witness, 25, 40, FORK)[0] == 422
     assert submit(witness, 25, 40, FORK)[0] == 422
-    (refused,) = WitnessState(tmp_path / "witness.example-w1.db").evidence(ORIGIN)
+    (refused,) = state.unproved(ORIGIN)
     assert open_checkpoint(refused.note, LOG.verifier_key).root == FORK.root(40)
+    assert state.evidence(ORIGIN) == [], "nobody showed yet that the two are not one history"
     assert submit(witness, 25, 40)[0] == 200
+    assert (state.evidence(ORIGIN), state.unproved(ORIGIN)) == ([refused], []), "now there are two trees of 40 entries"
+
+
+def test_a_stranger_with_a_wrong_proof_makes_no_evidence_against_an_honest_log(
+    witness: WitnessServer, tmp_path: Path
+) -> None:
+    state = WitnessState(tmp_path / "witness.example-w1.db")
+    for old, new in [
+        (0, 25),
+        (25, 25),
+    ]:  # of the first tree, and of the one that was cosigned, there is nothing to prove
+        assert post(witness.url, format_submission(old, [bytes(32)], STORY.note(new)))[0] == 422
+        assert submit(witness, old, new)[0] == 200
+    assert state.unproved(ORIGIN) == []
+    for size in (30, 40):
+        assert post(witness.url, format_submission(25, [bytes(32)] * 5, STORY.note(size)))[0] == 422
+    assert ([one.size for one in state.unproved(ORIGIN)], state.evidence(ORIGIN)) == ([30, 40], [])
+    assert submit(witness, 25, 40)[0] == 200
+    assert ([one.size for one in state.unproved(ORIGIN)], state.evidence(ORIGIN)) == ([30], [])
+
+
+def test_what_is_unproved_is_bounded_and_crowds_out_no_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from countermark.audit.witness import state as module
+
+    monkeypatch.setattr(module, "MAX_UNPROVED", 5)
+    with serving(make_witness(tmp_path)) as witness:
+        submit(witness, 0, 20)
+        for size in range(21, 35):
+            post(witness.url, format_submission(20, [bytes(32)], STORY.note(size)))
+        assert submit(witness, 20, 20, Story.of(20, forked_at=3))[0] == 409
+        state = WitnessState(tmp_path / "witness.example-w1.db")
+    assert [one.size for one in state.unproved(ORIGIN)] == [30, 31, 32, 33, 34]
+    assert [one.size for one in state.evidence(ORIGIN)] == [20]
+
+
+def test_a_state_of_an_earlier_version_is_brought_up_to_date_and_forgets_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "witness.example-w1.db"
+    with serving(make_witness(tmp_path)) as witness:
+        submit(witness, 0, 25)
+    fork = Story.of(40, forked_at=3)
+    with sqlite3.connect(path) as store:
+        store.execute("DROP TABLE unproved")
+        store.execute("PRAGMA user_version = 1")
+        for story, size in ((STORY, 25), (fork, 25), (STORY, 30), (FORK, 30)):
+            row = (ORIGIN, size, story.root(size), 1000, story.note(size))
+            store.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
+    store.close()
+    for _ in range(2):
+        state = WitnessState(path)
+        assert [(one.size, one.root) for one in state.evidence(ORIGIN)] == [(25, fork.root(25))]
+        assert {one.root for one in state.unproved(ORIGIN)} == {STORY.root(30), FORK.root(30)}
+        assert state.all_seen()[ORIGIN].root == STORY.root(25)
+    with serving(make_witness(tmp_path)) as witness:
+        assert submit(witness, 0, 30) == (409, "text/x.tlog.size", "25\n")
+        assert submit(witness, 25, 30)[0] == 200
+    assert [(one.size, one.root) for one in state.evidence(ORIGIN)] == [(25, fork.root(25)), (30, FORK.root(30))]
+    assert state.unproved(ORIGIN) == []
 
 
 def test_another_tree_of_the_same_size_is_409_and_kept(witness: WitnessServer, tmp_path: Path) -> None:

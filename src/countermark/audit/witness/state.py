@@ -18,24 +18,42 @@ from countermark.errors import AuditError, AuditStoreDamaged, NotFound, OutputUn
 
 APPLICATION_ID: Final = 0x436D5774
 """``CmWt`` in the file's header."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+_WITHOUT_UNPROVED: Final = 1
 BUSY_TIMEOUT_MS: Final = 5_000
 MAX_EVIDENCE: Final = 1_000
+MAX_UNPROVED: Final = 1_000
 
+_UNPROVED: Final = """
+CREATE TABLE unproved (origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, time INTEGER NOT NULL,
+                       note TEXT NOT NULL, PRIMARY KEY (origin, size, root)) STRICT;
+"""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE seen (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, time INTEGER NOT NULL,
                    note TEXT NOT NULL) STRICT;
 CREATE TABLE evidence (origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, time INTEGER NOT NULL,
                        note TEXT NOT NULL, PRIMARY KEY (origin, size, root)) STRICT;
+{_UNPROVED}
 PRAGMA user_version = {SCHEMA_VERSION};
 PRAGMA application_id = {APPLICATION_ID};
 """
 
+_TELL_APART: Final = f"""
+{_UNPROVED}
+INSERT INTO unproved SELECT * FROM evidence
+    WHERE NOT EXISTS (SELECT 1 FROM seen WHERE seen.origin = evidence.origin AND seen.size = evidence.size);
+DELETE FROM evidence
+    WHERE NOT EXISTS (SELECT 1 FROM seen WHERE seen.origin = evidence.origin AND seen.size = evidence.size
+                      AND seen.root != evidence.root);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""  # noqa: S608
+"""An earlier version called everything evidence that came with a wrong proof, which anybody can attach."""
+
 
 @dataclass(frozen=True)
 class Seen:
-    """The tree of a log that was cosigned last, when (seconds since 1970), and the cosigned note."""
+    """A signed tree of a log, such as the one cosigned last; when (seconds since 1970), and its note."""
 
     size: int
     root: bytes
@@ -56,13 +74,33 @@ class Turn:
         row = self._execute("SELECT size, root, time, note FROM seen WHERE origin = ?", (self._origin,)).fetchone()
         return Seen(*row) if row else None
 
-    def put(self, seen: Seen) -> None:
-        """Move on to another tree."""
+    def put(self, seen: Seen) -> list[Seen]:
+        """Move on to another tree; gives the unproved ones of its size that turn out to contradict it."""
         row = (self._origin, seen.size, seen.root, seen.time, seen.note)
         self._execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", row)
+        settled = "FROM unproved WHERE origin = ? AND size = ?"
+        query = f"SELECT size, root, time, note {settled} AND root != ?"
+        contradicting = [Seen(*found) for found in self._execute(query, (self._origin, seen.size, seen.root))]
+        for refused in contradicting:
+            self.keep_evidence(refused)
+        self._execute(f"DELETE {settled}", (self._origin, seen.size))
+        return contradicting
+
+    def keep_unproved(self, refused: Seen) -> None:
+        """Keep a signed checkpoint that came with a wrong proof: of another history, or a stranger attached it.
+
+        Kept once for each tree, the newest up to a bound.
+        """
+        row = (self._origin, refused.size, refused.root, refused.time, refused.note)
+        self._execute("INSERT OR IGNORE INTO unproved VALUES (?, ?, ?, ?, ?)", row)
+        newest = "SELECT rowid FROM unproved WHERE origin = ? ORDER BY rowid DESC LIMIT ?"
+        self._execute(
+            f"DELETE FROM unproved WHERE origin = ? AND rowid NOT IN ({newest})",  # noqa: S608
+            (self._origin, self._origin, MAX_UNPROVED),
+        )
 
     def keep_evidence(self, refused: Seen) -> None:
-        """Keep a signed checkpoint that was refused: beside the one cosigned it may convict the log.
+        """Keep a signed checkpoint of as many entries as the one cosigned and another root: the two convict the log.
 
         Kept once for each tree, whatever the bytes of the note, and up to a bound: a stranger can send them again.
         """
@@ -92,7 +130,9 @@ class WitnessState:
             identity = [
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
             ]
-            if identity != [APPLICATION_ID, SCHEMA_VERSION]:
+            if identity == [APPLICATION_ID, _WITHOUT_UNPROVED]:
+                self._tell_apart(connection)
+            elif identity != [APPLICATION_ID, SCHEMA_VERSION]:
                 raise AuditStoreDamaged(f"{path} is not the state of a witness of this version.")
             self.vkey: str = connection.execute("SELECT value FROM meta WHERE key = 'vkey'").fetchone()[0]
             """The verifier key that cosigns from this state."""
@@ -137,10 +177,30 @@ class WitnessState:
         return {origin: Seen(*row) for origin, *row in rows}
 
     def evidence(self, origin: str) -> list[Seen]:
-        """Signed checkpoints of a log that were refused, smallest first."""
-        query = "SELECT size, root, time, note FROM evidence WHERE origin = ? ORDER BY size, time"
+        """Signed checkpoints of a log with another root than what was cosigned at their size, smallest first."""
+        return self._refused("evidence", origin)
+
+    def unproved(self, origin: str) -> list[Seen]:
+        """Signed checkpoints of a log of which nobody showed that they extend what was cosigned, smallest first."""
+        return self._refused("unproved", origin)
+
+    def _refused(self, table: str, origin: str) -> list[Seen]:
+        query = f"SELECT size, root, time, note FROM {table} WHERE origin = ? ORDER BY size, time"  # noqa: S608
         with self._reported(), closing(self._connect()) as connection:
             return [Seen(*row) for row in connection.execute(query, (origin,))]
+
+    def _tell_apart(self, connection: sqlite3.Connection) -> None:
+        """Bring the state of an earlier version to this one's; nothing that was cosigned is touched."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == _WITHOUT_UNPROVED:  # no other was faster
+                for statement in _TELL_APART.split(";"):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a state that vanished meanwhile must not come back empty.

@@ -23,15 +23,19 @@ PLAIN = "text/plain; charset=utf-8"
 class Refused(Exception):
     """A submission is refused with an HTTP status; ``body`` tells the log why, or what the witness holds.
 
-    ``contradicts``: a tree that the log signed does not extend the one cosigned last, or nobody showed that it does.
+    ``contradicts``: the log signed two trees of one size, this one and the one cosigned last. ``unproved``: nobody
+    showed that this one extends that one, which says nothing against the log: anybody can send it with a wrong proof.
     """
 
-    def __init__(self, status: int, body: str, *, media_type: str = PLAIN, contradicts: bool = False) -> None:
+    def __init__(
+        self, status: int, body: str, *, media_type: str = PLAIN, contradicts: bool = False, unproved: bool = False
+    ) -> None:
         super().__init__(body)
         self.status = status
         self.body = body
         self.media_type = media_type
         self.contradicts = contradicts
+        self.unproved = unproved
 
 
 class Witness:
@@ -82,9 +86,13 @@ class Witness:
             refusal = self._judge(submission, turn.seen)
             if refusal is None:
                 return self._cosign(turn, checkpoint, note)
+            refused = Seen(checkpoint.size, checkpoint.root, int(self._clock()), note)
             if refusal.contradicts:
-                turn.keep_evidence(Seen(checkpoint.size, checkpoint.root, int(self._clock()), note))
+                turn.keep_evidence(refused)
                 self._logger.error("checkpoint_contradicts", origin=checkpoint.origin, size=checkpoint.size)
+            elif refusal.unproved:
+                turn.keep_unproved(refused)
+                self._logger.warning("checkpoint_unproved", origin=checkpoint.origin, size=checkpoint.size)
         raise refusal
 
     def latest(self, path: str) -> str | None:
@@ -126,7 +134,8 @@ class Witness:
         try:
             verify_consistency(size, checkpoint.size, root, checkpoint.root, submission.proof)
         except ProofInvalid as error:
-            return Refused(422, f"{error.message}\n", contradicts=True)
+            # The same tree again, or the first one ever, is nothing that a proof could contradict.
+            return Refused(422, f"{error.message}\n", unproved=0 < size < checkpoint.size)
         if seen and int(self._clock()) < seen.time:
             # Two cosignatures whose times contradict their order would be worse than none for a while.
             self._logger.error("clock_went_back", origin=checkpoint.origin, last=seen.time)
@@ -136,7 +145,8 @@ class Witness:
     def _cosign(self, turn: Turn, checkpoint: Checkpoint, note: str) -> str:
         timestamp = int(self._clock())
         line = self._signer.cosign(checkpoint.text, timestamp)
-        turn.put(Seen(checkpoint.size, checkpoint.root, timestamp, note + line))
+        for refused in turn.put(Seen(checkpoint.size, checkpoint.root, timestamp, note + line)):
+            self._logger.error("checkpoint_contradicts", origin=checkpoint.origin, size=refused.size)
         return line
 
 
