@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.audit import AuditLog, NoteSigner
+from countermark.audit.checkpoint import sign_checkpoint
 from countermark.audit.warrant import Warrant
 from countermark.cli.main import run
 from countermark.compose import Home
@@ -268,7 +270,7 @@ def test_a_checkpoint_of_another_history_is_not_continued(log: Log, tmp_path: Pa
     assert log("checkpoint", "-o", held)[0] == 0
     held.write_text(held.read_text().replace("\n6\n", "\n5\n"))
     code, _, complaint = log("export", "-o", tmp_path / "bundle", "--since", held)
-    assert (code, "held is damaged" in complaint, "receipt" in complaint) == (2, True, False)
+    assert (code, "is damaged" in complaint, "receipt" in complaint) == (2, True, False)
     assert not (tmp_path / "bundle").exists()
 
 
@@ -288,7 +290,7 @@ def other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 def test_a_checkpoint_of_another_log_says_nothing_about_this_one(log: Log, other: Path, tmp_path: Path) -> None:
     for command in (["verify"], ["export", "-o", tmp_path / "bundle"]):
         code, _, complaint = log(*command, "--since", other)
-        assert (code, "of the log countermark.local/" in complaint, "receipt" in complaint) == (2, True, False)
+        assert (code, "of the log 'countermark.local/" in complaint, "receipt" in complaint) == (2, True, False)
 
 
 def test_a_log_put_in_the_place_of_another_is_found_by_its_checkpoint(log: Log, home: Home, tmp_path: Path) -> None:
@@ -526,3 +528,23 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
     ):
         assert run(["log", *words, "--help"]) == 0
     assert "legal hold" in capsys.readouterr().out
+
+
+def test_a_log_whose_key_was_replaced_in_its_store_is_found_by_the_ring(
+    log: Log, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody without the log's key rewrites an entry, signs it with a key of his own and names that in the store."""
+    thief = NoteSigner(home.origin, Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    (home.folder / "signed.db").unlink()
+    store = sqlite3.connect(home.audit_db)
+    store.execute("UPDATE meta SET value = ? WHERE key = 'verifier_key'", (thief.verifier_key,))
+    size, root = store.execute("SELECT size, root FROM head").fetchone()
+    store.execute("UPDATE head SET note = ?", (sign_checkpoint(thief, size, root),))
+    store.commit()
+    store.close()
+    code, told, _ = log("verify")
+    assert (code, {finding["kind"] for finding in told["findings"]}) == (13, {"checkpoint"})
+    assert run(["log", "verify", "--store", str(home.audit_db), "--home", str(home.folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "which names its key itself" in " ".join(shown.split())
+    assert "record of what was signed is not here" in " ".join(shown.split())

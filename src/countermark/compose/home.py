@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from countermark.audit import AuditLog, NoteSigner, default_origin
+from countermark.audit.note import format_vkey
 from countermark.credentials import Anchors, DevelopmentPki, SigningIdentity, load_identity
 from countermark.errors import KeyUnavailable, NotFound, OutputUnwritable
 from countermark.keys import KeyRing, Purpose
@@ -86,10 +87,10 @@ class Home:
         """What signs the log's checkpoints."""
         return NoteSigner(self.origin, self.keys.ed25519(Purpose.AUDIT_LOG))
 
-    def log_key(self) -> str | None:
-        """The log's verifier key, of the ring; ``None`` where the ring does not have it or may not be read."""
+    def _log_public_key(self) -> bytes | None:
+        """The log's key of the ring, 32 bytes; ``None`` where the ring does not have it or may not be read."""
         try:
-            return next(iter(self.log_keys()), None)
+            return self.note_signer().verifier.public_key if self.keys.epochs(Purpose.AUDIT_LOG) else None
         except (KeyUnavailable, OSError):
             return None
 
@@ -103,16 +104,19 @@ class Home:
         masters = self.keys.secrets(Purpose.MASTER)
         if not masters and not read_only:
             raise KeyUnavailable("There is no master key yet.", remedy="Make it with: countermark keys init")
-        return AuditLog.open(
+        log = AuditLog.open(
             self.log_address,
             signer=None if read_only else self.note_signer(),
             master_key=masters[0] if masters else None,
             older_master_keys=masters[1:],
             signed=signed,
             read_only=read_only,
-            verifier_key=self.log_key() if read_only else None,
             held=held,
         )
+        key = self._log_public_key() if read_only else None
+        if key:
+            log.verifier_key = format_vkey(log.origin, key)
+        return log
 
     def open_objects(self) -> ObjectStore:
         """Where released images and manifests are kept."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from countermark.cli.output import load
-from countermark.errors import KeyUnavailable, NotFound, ProofInvalid, UsageError
+from countermark.errors import CheckpointInvalid, KeyUnavailable, NotFound, ProofInvalid, UsageError
 
 if TYPE_CHECKING:
     from countermark.audit import AuditLog
@@ -180,28 +180,21 @@ def open_held(log: AuditLog, path: Path, note: str) -> Checkpoint:
         note: its text.
 
     Raises:
-        UsageError: it is of another log, or damaged: it says nothing about this one.
+        CheckpointInvalid: it is of another log, or damaged: it says nothing about this one.
         ProofInvalid: another key of this log's name signed it, which whoever put another log in its place had to do.
     """
-    from countermark.audit import NoteVerifier, open_checkpoint
-    from countermark.audit.checkpoint import peek_checkpoint
-    from countermark.audit.note import parse_note
+    from countermark.audit import open_checkpoint
+    from countermark.audit.checkpoint import refuse_unusable
 
-    verifier, origin = NoteVerifier.parse(log.verifier_key), peek_checkpoint(note).origin
-    if origin != verifier.name:
-        raise UsageError(
-            f"{path} is a checkpoint of the log {origin}, not of {verifier.name}.",
-            remedy="Give the checkpoint that was kept of this log, or name the other log with --home.",
-        )
+    try:
+        refuse_unusable(note, log.verifier_key)
+    except CheckpointInvalid as error:
+        raise CheckpointInvalid(f"{path}: {error.message}", remedy=error.remedy) from error
     try:
         return open_checkpoint(note, log.verifier_key)
     except ProofInvalid as error:
-        if any((line.name, line.key_id) == (verifier.name, verifier.id) for line in parse_note(note).signatures):
-            raise UsageError(
-                f"{path} is damaged: {error.message}", remedy="Give an undamaged copy of what log checkpoint wrote."
-            ) from error
         raise ProofInvalid(
-            f"{path} is of {origin}, but not signed by the key that this log names: {error.message}",
+            f"{path} is of {log.origin}, but not signed by the key that this log names: {error.message}",
             remedy="Keep both: either the file is damaged, or another log was put in the place of the one it is of.",
         ) from error
 

@@ -81,11 +81,13 @@ def verify(
                 "witnessed": {"size": witnessing.size, "by": witnessing.names, "time": witnessing.time},
                 "asked": _plain(asked) if asked else None,
                 "compared": list(report.compared),
+                "not_compared": list(report.not_compared),
                 "findings": [_finding(finding) for finding in findings],
             }
         )
     else:
-        _show_report(report, findings, witnessing, origin, held)
+        known = store is None and bool(place.log_keys())
+        _show_report(report, findings, witnessing, origin, held, key_is_known=known)
         if asked and not enough:
             console().print(
                 f"[yellow]?[/] [bold]INCONCLUSIVE[/] {len(asked.showed)} of {len(place.settings.audit.witnesses)}"
@@ -180,11 +182,15 @@ def _show_report(
     witnessing: Comparison,
     origin: str,
     held: Sequence[_Held],
+    *,
+    key_is_known: bool,
 ) -> None:
     from rich.markup import escape
 
+    from countermark.audit.findings import span
+
     for finding in findings:
-        where = f"entry {finding.index}: " if finding.index is not None else ""
+        where = f"{span(finding.index, finding.last or finding.index)}: " if finding.index is not None else ""
         console().print(f"[red]✗[/] {where}[bold]{escape(finding.kind)}[/]: {escape(finding.message)}")
     if findings:
         for one in held:
@@ -210,14 +216,17 @@ def _show_report(
             "[yellow]![/] The look-up index is of an older version and was not compared. Build it anew:"
             " countermark log reindex"
         )
+    for sentence in report.not_compared:
+        console().print(f"[yellow]![/] {escape(sentence)}")
     for one in held:
         console().print(f"[green]✓[/] they continue the held checkpoint {escape(str(one.path))} of {one.size} entries.")
     if witnessing.names:
         names = escape(", ".join(witnessing.names))
         console().print(f"[green]✓[/] they continue the checkpoint of {witnessing.size} entries that {names} cosigned.")
     if not held and not witnessing.names:
+        who = "holds the signing key" if key_is_known else "can write the store, which names its key itself,"
         console().print(
-            "[yellow]![/] No checkpoint from outside was given: whoever holds the signing key could have rewritten all."
+            f"[yellow]![/] No checkpoint from outside was given: whoever {who} could have rewritten all."
             " Keep one: countermark log checkpoint -o FILE"
         )
 
