@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from countermark.cli.output import common, load, progress
+from countermark.cli.output import Integer, common, load, progress
 
 
 @click.command("generate")
 @click.argument("prompt")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: a new name here).")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Same seed, same pixels.")
+@click.option("--seed", type=Integer(0, 2**63 - 1), help="Same seed, same pixels.")
 @click.option("--model", help="'embedded', or a diffusers pipeline by local path or hub id.")
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: the shipped one).")
 @click.option("--tenant", help="Whose image it is.")

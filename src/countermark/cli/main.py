@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TextIO
 
 import click
 
-from countermark.cli.output import wants_json
-from countermark.errors import EXIT_INTERNAL, EXIT_USAGE, CountermarkError
+from countermark.cli.output import coloured, print_json, wants_json
+from countermark.errors import EXIT_INTERNAL, EXIT_USAGE, CountermarkError, OutputUnwritable, UsageError
 
 _COMMANDS = {
     "demo": "The whole story on the embedded generator, in under a minute.",
@@ -59,50 +61,108 @@ def root() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Entry point of ``countermark``; never returns."""
     arguments = sys.argv[1:] if argv is None else argv
-    sys.exit(run(arguments))
+    code = run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            _give_up(stream)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    _write_what_can_be_written()
     try:
         code = root.main(args=arguments, prog_name="countermark", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk may show only now
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
+        _report_usage(error, arguments)
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        _tell("Interrupted.")
         return _INTERRUPTED
     except CountermarkError as error:
         _report(error, arguments)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output left (| head): not our error. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)  # the reader of our output left (| head): not our error
         return EXIT_INTERNAL
     except Exception as error:
-        _report_unexpected(error)
-        return EXIT_INTERNAL
+        return _report_unexpected(error)
+
+
+def _write_what_can_be_written() -> None:
+    """A terminal or pipe that is not UTF-8 shows ? for what it lacks; a command that has acted must not end there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _stdout_fails() -> bool:
+    """Whether stdout is what failed: then it fails again."""
+    if sys.stdout is None:
+        return False
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _give_up(stream: TextIO) -> None:
+    """Python would complain again of what is left when it flushes at exit, and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _report_usage(error: click.ClickException, arguments: list[str]) -> None:
+    with suppress(OSError):
+        error.show()
+    if wants_json(arguments):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        remedy = f"See what it takes: {context.command_path} --help" if context else None
+        _print_error(UsageError(error.format_message(), remedy=remedy))
 
 
 def _report(error: CountermarkError, arguments: list[str]) -> None:
-    click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
-    click.echo(click.style("remedy: ", fg="green") + error.remedy, err=True)
+    _tell(coloured("error: ", fg="red", bold=True) + error.message)
+    _tell(coloured("remedy: ", fg="green") + error.remedy)
     for note in getattr(error, "__notes__", ()):
-        click.echo(f"note: {note}", err=True)
+        _tell(f"note: {note}")
     if wants_json(arguments):
-        import orjson
-
-        payload: dict[str, Any] = {"schema": "countermark.error/1", "error": error.to_dict()}
-        click.echo(orjson.dumps(payload, option=orjson.OPT_INDENT_2).decode())
+        _print_error(error)
 
 
-def _report_unexpected(error: Exception) -> None:
-    click.echo(click.style("internal error: ", fg="red", bold=True) + f"{type(error).__name__}: {error}", err=True)
-    click.echo("remedy: please report this with the output of `countermark doctor`.", err=True)
+def _print_error(error: CountermarkError) -> None:
+    with suppress(OSError):
+        print_json({"schema": "countermark.error/1", "error": error.to_dict()})
+
+
+def _report_unexpected(error: Exception) -> int:
+    if isinstance(error, OSError) and error.filename is None and _stdout_fails():
+        _give_up(sys.stdout)
+        lost = OutputUnwritable(
+            f"What the command had to say could not be written to stdout: {error.strerror or error}.",
+            remedy="Make room, or send stdout elsewhere. Whatever it recorded is in: countermark log list",
+        )
+        _report(lost, [])  # not as JSON, for which there is no stdout
+        return lost.exit_code
+    _tell(coloured("internal error: ", fg="red", bold=True) + f"{type(error).__name__}: {error}")
+    _tell("remedy: please report this with the output of `countermark doctor`.")
     if os.environ.get("COUNTERMARK_LOG__LEVEL", "").lower() == "debug":
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
     else:
-        click.echo("(COUNTERMARK_LOG__LEVEL=debug shows where it happened.)", err=True)
+        _tell("(COUNTERMARK_LOG__LEVEL=debug shows where it happened.)")
+    return EXIT_INTERNAL
+
+
+def _tell(text: str) -> None:
+    """A line on stderr, where that can be written: the exit code is told either way."""
+    with suppress(OSError):
+        click.echo(text, err=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
+import json
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +22,20 @@ if TYPE_CHECKING:
     from countermark.settings import Loaded
 
 WIDE = 200
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Integer(click.IntRange):
+    """A whole number in a range, which a complaint calls an integer and not an "integer range"."""
+
+    name = "integer"
+
+
+class Number(click.FloatRange):
+    """A number in a range, called so."""
+
+    name = "number"
 
 
 def wants_json(arguments: list[str]) -> bool:
@@ -53,16 +70,33 @@ def load(**flags: Any) -> Loaded:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    click.echo(_json(value, indent=True))
 
 
 def print_json_line(value: Any) -> None:
-    """One JSON object on one line of stdout."""
+    """One JSON document on one line of stdout."""
+    click.echo(_json(value, indent=False))
+
+
+def _json(value: Any, *, indent: bool) -> str:
+    """JSON that stdout can carry as it is: escapes stand for what its encoding may lack, so that nothing is lost."""
     import orjson
 
-    click.echo(orjson.dumps(value).decode())
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()
+    except TypeError:  # a file name that is not UTF-8, which orjson refuses
+        text = json.dumps(value, indent=2 if indent else None)
+    # Beyond ASCII there are only strings in JSON, where an escape means the same.
+    return text if _is_utf_8(sys.stdout) else _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def _is_utf_8(stream: Any) -> bool:
+    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"
+
+
+def coloured(text: str, **style: Any) -> str:
+    """Text in a colour, unless NO_COLOR is set; click leaves colours out itself where there is no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 @functools.cache
