@@ -60,6 +60,29 @@ def test_mark_then_verify_then_every_attack(marked: Path, tmp_path: Path, capsys
     assert [r["verdict"] for r in json.loads(capsys.readouterr().out)] == ["verified", "recovered"]
 
 
+def test_verify_goes_on_after_a_file_that_cannot_be_read(
+    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"not a picture")
+    shutil.copy(marked, folder / "b.png")
+    for arguments in (["none.png", str(folder / "a.png"), str(marked)], ["--recursive", "none.png", str(folder)]):
+        assert run(["verify", *arguments, "--json"]) == 2
+        missing, broken, whole = json_of(capsys)
+        assert [missing["file"], missing["error"]["code"]] == ["none.png", "not_found"]
+        assert [broken["file"], broken["error"]["code"]] == [str(folder / "a.png"), "asset_invalid"]
+        assert {missing["schema"], broken["schema"]} == {"countermark.error/1"}
+        assert whole["verdict"] == "verified"
+        assert run(["verify", *arguments]) == 2
+        told = capsys.readouterr()
+        assert "VERIFIED" in told.out
+        assert "none.png: There is no file" in told.err
+        assert "not an image" in told.err
+    assert run(["verify", "--recursive", str(marked), "--json"]) == 0
+    assert len(json_of(capsys)) == 1, "an array wherever several might have been found"
+
+
 def test_the_input_is_never_written_over(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = photo_file.read_bytes()
     assert run(["mark", str(photo_file), "-o", str(photo_file), "--force"]) == 2
@@ -165,7 +188,7 @@ def test_the_log_can_be_read_proved_and_verified(
     checkpoint, receipt = tmp_path / "held.txt", tmp_path / "receipt.json"
     assert run(["log", "checkpoint", "-o", str(checkpoint)]) == 0
     assert run(["log", "proof", "0", "-o", str(receipt)]) == 0
-    assert run(["verify", str(marked), "--bundle", str(receipt)]) == 0
+    assert run(["verify", str(marked), "--receipt", str(receipt)]) == 0
     assert run(["log", "verify", "--checkpoint", str(checkpoint)]) == 0
     bare = tmp_path / "entry.tlog-proof"
     assert run(["log", "proof", "0", "--format", "tlog-proof", "-o", str(bare)]) == 0
@@ -193,7 +216,7 @@ def test_a_stranger_verifies_with_what_was_exported(
     there = ["verify", str(marked), "--home", str(stranger)]
     assert run(there) == 12
     assert run([*there, "--trust", str(trust)]) == 0
-    assert run([*there, "--trust", str(trust), "--bundle", str(receipt)]) == 0
+    assert run([*there, "--trust", str(trust), "--receipt", str(receipt)]) == 0
     assert "proved" in capsys.readouterr().out
     assert not stranger.exists()
     assert run([*there, "--trust", str(receipt)]) == 2

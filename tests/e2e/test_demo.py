@@ -34,7 +34,7 @@ def test_the_demo_tells_its_story_and_its_files_prove_it(tmp_path: Path, capsys:
         assert run(["verify", str(picture)]) == 0
     assert run(["verify", str(folder / "attacked.jpg")]) == 15
     assert run(["verify", str(folder / "edited.png")]) == 11
-    assert run(["verify", str(pictures[0]), "--bundle", str(folder / "receipt.json")]) == 0
+    assert run(["verify", str(pictures[0]), "--receipt", str(folder / "receipt.json")]) == 0
     assert run(["log", "verify", "--checkpoint", str(folder / "checkpoint.txt")]) == 0
     assert run(["log", "verify", "--store", str(folder / "tampered-audit.db")]) == 13
     checked = subprocess.run(

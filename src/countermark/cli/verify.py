@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from countermark.cli.output import common, console, load, note, print_json, progress
-from countermark.errors import NotFound, UsageError
+from countermark.errors import EXIT_USAGE, AssetInvalid, NotFound, UsageError
 
 if TYPE_CHECKING:
-    from countermark.model import Receipt, VerificationReport
+    from countermark.model import Receipt
     from countermark.verification import Trust
 
-MAX_BUNDLE_BYTES = 1 << 20
+MAX_SIDE_FILE_BYTES = 1 << 20
 
 
 @click.command("verify")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--offline", is_flag=True, help="Use no network (verify never does; the flag says so in scripts).")
-@click.option("--bundle", multiple=True, type=click.Path(path_type=Path), help="A receipt to check without the log.")
-@click.option("--trust", "trust_file", type=click.Path(path_type=Path), help="Further anchors and log keys to believe.")
-@click.option("--recursive", is_flag=True, help="Verify every image in a folder.")
+@click.option(
+    "--receipt",
+    "--bundle",
+    "receipt_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A receipt (`log proof`) to check without the log; again for more. --bundle is its older name.",
+)
+@click.option(
+    "--trust",
+    "trust_file",
+    type=click.Path(path_type=Path),
+    help="Further anchors and log keys to believe: the file of `keys export-trust`.",
+)
+@click.option("--recursive", is_flag=True, help="Verify every image in the folders among FILES.")
 @common
 def command(
     *,
     files: tuple[Path, ...],
     offline: bool,
-    bundle: tuple[Path, ...],
+    receipt_files: tuple[Path, ...],
     trust_file: Path | None,
     recursive: bool,
     as_json: bool,
@@ -37,29 +49,45 @@ def command(
     """Say what can be proved about each of FILES.
 
     \b
+    countermark verify boat.png                       with this installation's keys
+    countermark verify --recursive FOLDER --json      every image in there
+    countermark verify boat.png --trust trust.json --receipt receipt.json
+                                                      with what its maker gave you
+
     Exit codes: 0 verified, 3 inconclusive, 10 no provenance, 11 tampered, 12 untrusted signer, 13 audit proof failed,
     14 evidence contradicts, 15 recovered (from watermark or fingerprint, and proved in the log); of several files,
-    the code of the first that is not verified.
-    """  # noqa: D301
+    the code of the first that is not verified, or 2 where some could not be read: these get an error of their own,
+    and the others are verified all the same. With --json: one object for one file, an array for several.
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
     from countermark.cli.show import report_lines
     from countermark.compose import verify
 
     settings = load(home=home).settings
-    receipts = [_read_receipt(path) for path in bundle]
+    receipts = [_read_receipt(path) for path in receipt_files]
     trust = _read_trust(trust_file) if trust_file else None
     paths = _expand(files, recursive)
-    reports: list[VerificationReport] = []
+    alone = len(paths) == 1 and not recursive
+    told: list[dict[str, Any]] = []
+    codes: list[int] = []
     with progress("Verifying", len(paths)) as advance:
-        for number, path in enumerate(paths):
-            reports.append(verify(path, settings=settings, receipts=receipts, trust=trust))
-            advance(number + 1, len(paths))
-            if not as_json:
-                for line in report_lines(reports[-1]):
+        for number, path in enumerate(paths, 1):
+            try:
+                report = verify(path, settings=settings, receipts=receipts, trust=trust)
+            except (AssetInvalid, NotFound) as error:  # what is wrong with this file; the next may be well
+                if alone:
+                    raise
+                told.append({"schema": "countermark.error/1", "file": str(path), "error": error.to_dict()})
+                codes.append(EXIT_USAGE)
+                note(f"{path}: {error.message}")
+            else:
+                told.append(report.model_dump(mode="json", by_alias=True))
+                codes.append(report.verdict.exit_code)
+                for line in () if as_json else report_lines(report):
                     console().print(line)
+            advance(number, len(paths))
     if as_json:
-        plain = [report.model_dump(mode="json", by_alias=True) for report in reports]
-        print_json(plain[0] if len(plain) == 1 and not recursive else plain)
-    return next((code for code in (report.verdict.exit_code for report in reports) if code), 0)
+        print_json(told[0] if alone else told)
+    return EXIT_USAGE if EXIT_USAGE in codes else next(filter(None, codes), 0)
 
 
 def _expand(files: tuple[Path, ...], recursive: bool) -> list[Path]:
@@ -76,7 +104,7 @@ def _expand(files: tuple[Path, ...], recursive: bool) -> list[Path]:
 def _read_small(path: Path) -> bytes:
     if not path.is_file():
         raise NotFound(f"There is no file {path}.")
-    if path.stat().st_size > MAX_BUNDLE_BYTES:
+    if path.stat().st_size > MAX_SIDE_FILE_BYTES:
         raise UsageError(f"{path} is too large to be a receipt or trust file.", remedy="Give the file that we wrote.")
     return path.read_bytes()
 

@@ -47,7 +47,7 @@ class Sources:
         log: the audit log, open for reading.
         fingerprints: those that the log holds, to find the record of a file that lost every mark.
         objects: where released files are kept, to compare a cropped copy with its original.
-        receipts: receipts that the reader holds (``--bundle``), for a check without the log.
+        receipts: receipts that the reader holds (``--receipt``), for a check without the log.
         cosigned: the log's newest cosigned checkpoint; entries that it covers are proved under it.
     """
 
