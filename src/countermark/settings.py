@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from countermark.errors import SettingsInvalid
-from countermark.keys import Purpose
+from countermark.keys import ROTATED, Purpose
 from countermark.safety.adapters.options import ImageOpinion, PromptOpinion
 
 CONFIG_FILE: Final = "countermark.toml"
@@ -185,7 +185,16 @@ class Settings(_Section):
     audit: AuditSettings = AuditSettings()
     safety: SafetySettings = SafetySettings()
     output: OutputSettings = OutputSettings()
-    keys: dict[Purpose, str] = Field(default_factory=dict)
+    keys: dict[Purpose, str | tuple[str, ...]] = Field(default_factory=dict)
+
+    @field_validator("keys")
+    @classmethod
+    def _no_more_than_epochs(cls, keys: dict[Purpose, str | tuple[str, ...]]) -> dict[Purpose, str | tuple[str, ...]]:
+        for purpose, named in keys.items():
+            most = ROTATED.get(purpose, 1)
+            if not isinstance(named, str) and not 1 <= len(named) <= most:
+                raise ValueError(f"'{purpose}' takes {'one URI' if most == 1 else f'1 to {most} URIs'}")
+        return keys
 
 
 @dataclass(frozen=True)
@@ -216,6 +225,8 @@ def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, 
     for variable, value in sorted(environ.items()):
         if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
             name = variable.removeprefix(PREFIX).lower().replace("__", ".")
+            if name.startswith("keys."):
+                name = name.replace("_", "-")  # keys.audit-log: no shell takes a hyphen in a variable's name
             merged[name], origins[name] = value, f"environment {variable}"
     for name, value in (flags or {}).items():
         if value is not None:

@@ -83,6 +83,19 @@ def test_secrets_by_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         resolve("env://CM_NOT_SET_ANYWHERE")
 
 
+def test_keys_kept_elsewhere_have_epochs_too_and_keep_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ABC":
+        monkeypatch.setenv(name, name.encode().hex() * 32)
+    one = KeyRing.open(tmp_path, {Purpose.MASTER: "env://A"})
+    three = KeyRing.open(tmp_path, {Purpose.MASTER: ["env://C", "env://B", "env://A"]})
+    assert (one.epochs(Purpose.MASTER), three.epochs(Purpose.MASTER)) == ((0,), (0, 1, 2))
+    assert three.secret(Purpose.MASTER, 0) == one.secret(Purpose.MASTER) == b"A" * 32
+    assert three.secrets(Purpose.MASTER) == [b"C" * 32, b"B" * 32, b"A" * 32]
+    assert [info.location for info in three.list()] == ["env://A", "env://B", "env://C"]
+    with pytest.raises(KeyUnavailable, match="epoch 1"):
+        one.secret(Purpose.MASTER, 1)
+
+
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs /proc when run by root")
 def test_an_unwritable_folder_is_a_typed_error() -> None:
     with pytest.raises(OutputUnwritable) as caught:
@@ -121,8 +134,9 @@ def test_what_cannot_be_rotated_is_said(ring: KeyRing, tmp_path: Path) -> None:
         ring.rotate(Purpose.AUDIT_LOG, announce)
     with pytest.raises(KeyUnavailable, match="no key 'master'"):
         KeyRing.open(tmp_path / "empty").rotate(Purpose.MASTER, announce)
-    with pytest.raises(KeyUnavailable, match="kept elsewhere"):
-        KeyRing.open(ring.folder, {Purpose.MASTER: "env://KEY"}).rotate(Purpose.MASTER, announce)
+    with pytest.raises(KeyUnavailable, match="kept elsewhere") as caught:
+        KeyRing.open(ring.folder, {Purpose.MASTER: ("env://B", "env://A")}).rotate(Purpose.MASTER, announce)
+    assert '[keys] master = ["NEW", "env://B", "env://A"]' in caught.value.remedy
     for _ in range(15):
         ring.rotate(Purpose.WATERMARK, announce)
     with pytest.raises(KeyUnavailable, match="All 16 epochs"):

@@ -39,6 +39,8 @@ def test_a_corrupt_file_is_named_with_the_line(tmp_path: Path) -> None:
         ("[watermark]\npsnr = 99", "watermark.psnr"),
         ("watermark = 3", "watermark"),
         ('[keys]\nunheard-of = "env://X"', "keys"),
+        ("[keys]\nmaster = []", "keys"),
+        ('[keys]\naudit-log = ["env://B", "env://A"]', "keys"),
         ("[audit]\nwitness_quorum = 1", "audit"),
         ('[[audit.witnesses]]\nname = "w"\nurl = "ftp://w"\nvkey = "w+1+A"', "audit.witnesses"),
         ('[[audit.witnesses]]\nname = "w"\nurl = "https://w"\nvkey = "v+1+A"', "audit.witnesses"),

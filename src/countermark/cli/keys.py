@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 @click.group("keys")
 def command() -> None:
-    """Make, list and rotate keys. Secrets are never printed."""
+    """Make, list and rotate keys, and export what others need to trust them. Secrets are never printed."""
 
 
 @command.command("init")
 @common
 def init(as_json: bool, home: Path | None) -> int:
-    """Make every key that is missing, and the development certificate; nothing that exists is changed."""
+    """Make every key that is missing, and the development certificate; nothing that exists is changed.
+
+    Keys that settings name elsewhere (docs/keys.md) are read, and nothing is made where one cannot be used.
+    """
     from countermark.compose import Home
 
     place = Home(load(home=home).settings)
+    place.keys.list()
     place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = place.keys.ensure()
     identity = place.identity()
@@ -56,7 +60,9 @@ def list_keys(as_json: bool, home: Path | None) -> int:
     if not infos:
         console().print("There are no keys yet: countermark keys init")
         return 0
-    table = Table("purpose", "epoch", "key id", "algorithm", "created", "kept in", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for header in ("purpose", "epoch", "key id", "algorithm", "created", "kept in"):
+        table.add_column(header, overflow="fold")  # an id or a path that is cut is of no use
     for info in infos:
         table.add_row(info.purpose, str(info.epoch), info.key_id, info.algorithm, info.created, info.location)
     console().print(table)
@@ -95,10 +101,13 @@ def rotate(*, purpose: str, reason: str, actor: str | None, as_json: bool, home:
 
 
 @command.command("export-trust")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A new file, to be given away.")
 @common
 def export_trust(output: Path, as_json: bool, home: Path | None) -> int:
-    """Write what others need to check our files and receipts: anchors and the log's public key, no secrets."""
+    """Write what others need to check our files and receipts: anchors and the log's public key, no secrets.
+
+    They use it with `countermark verify FILE --trust OUTPUT`.
+    """
     from countermark.compose import trust_document
     from countermark.imaging import write_new
 

@@ -9,7 +9,7 @@ from countermark.audit.witness import WitnessPolicy
 from countermark.compose.home import Home
 from countermark.compose.witnessing import witness_policy
 from countermark.credentials import Anchors
-from countermark.errors import ProofInvalid, SettingsInvalid, UsageError
+from countermark.errors import KeyUnavailable, ProofInvalid, SettingsInvalid, UsageError
 from countermark.settings import Settings
 from countermark.verification import Trust
 
@@ -17,8 +17,18 @@ TRUST_SCHEMA = "countermark.trust/1"
 
 
 def trust_document(settings: Settings) -> bytes:
-    """What others need to check this installation's files and receipts, as JSON: anchors and log keys, no secrets."""
+    """What others need to check this installation's files and receipts, as JSON: anchors and log keys, no secrets.
+
+    Raises:
+        KeyUnavailable: there is no log key or certificate yet. None is made: what nobody signs with, nobody can trust.
+    """
     home = Home(settings)
+    certified = settings.credentials.chain or (home.certificates / "signer.pem").exists()
+    if not home.log_keys() or not certified:
+        raise KeyUnavailable(
+            f"There is nothing to trust yet: {home.folder} has no {'certificate' if home.log_keys() else 'log key'}.",
+            remedy="Make it with: countermark keys init; or name the home that you meant: --home.",
+        )
     anchors = home.anchors() + Anchors.for_identity(home.identity())
     document = {"schema": TRUST_SCHEMA, **asdict(anchors), "log_keys": list(home.log_keys())}
     policy = witness_policy(settings.audit)

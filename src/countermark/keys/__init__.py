@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from countermark.keys.ring import KeyInfo, KeyRing, Purpose
+from countermark.keys.ring import ROTATED, KeyInfo, KeyRing, Purpose
 from countermark.keys.uri import resolve, resolve_token
 
-__all__ = ["KeyInfo", "KeyRing", "Purpose", "resolve", "resolve_token"]
+__all__ = ["ROTATED", "KeyInfo", "KeyRing", "Purpose", "resolve", "resolve_token"]

@@ -1,7 +1,7 @@
 """The key ring of one installation.
 
 A folder of small files, one for each purpose and epoch (``watermark-00.key``, ``audit-log-00.key`` …), each readable
-by its owner alone. A purpose may be moved elsewhere by a secret URI (see :mod:`countermark.keys.uri`).
+by its owner alone. The keys of a purpose may be kept elsewhere, each by a secret URI (see :mod:`countermark.keys.uri`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -68,15 +68,19 @@ class KeyRing:
 
     Args:
         folder: where key files are kept; made on first use with mode 0700.
-        uris: purposes whose key lives elsewhere, as secret URIs (their epoch is 0).
+        uris: purposes whose keys live elsewhere: a secret URI, or one for each epoch, the newest first, so that a key
+            keeps its epoch when another is put before it.
     """
 
-    def __init__(self, folder: Path, uris: Mapping[Purpose, str] | None = None) -> None:
+    def __init__(self, folder: Path, uris: Mapping[Purpose, str | Sequence[str]] | None = None) -> None:
         self.folder = folder
-        self._uris = dict(uris or {})
+        self._uris = {
+            purpose: (named,) if isinstance(named, str) else tuple(reversed(named))  # by epoch
+            for purpose, named in (uris or {}).items()
+        }
 
     @classmethod
-    def open(cls, folder: Path | str, uris: Mapping[Purpose, str] | None = None) -> KeyRing:
+    def open(cls, folder: Path | str, uris: Mapping[Purpose, str | Sequence[str]] | None = None) -> KeyRing:
         """The ring kept in ``folder``; nothing is made or read yet."""
         return cls(Path(folder), uris)
 
@@ -113,9 +117,11 @@ class KeyRing:
                 remedy="Where it was lost or stolen, start a new log under a new name and publish its key.",
             )
         if purpose in self._uris:
+            older = ", ".join(f'"{uri}"' for uri in reversed(self._uris[purpose]))
             raise KeyUnavailable(
-                f"The key '{purpose}' is kept elsewhere ({self._uris[purpose].partition(':')[0]}:), not in this ring.",
-                remedy="Rotate it there, or let this ring keep it.",
+                f"The key '{purpose}' is kept elsewhere, where this ring can make none.",
+                remedy="Make a new one there (openssl rand -hex 32), and name it before the old one, which is needed"
+                f' for what was made with it: [keys] {purpose} = ["NEW", {older}] in countermark.toml.',
             )
         if not epochs:
             raise KeyUnavailable(f"There is no key '{purpose}' yet.", remedy="Make it with: countermark keys init")
@@ -134,13 +140,14 @@ class KeyRing:
             KeyUnavailable: no such key, or its file cannot be used.
         """
         purpose = Purpose(purpose)
-        if purpose in self._uris:
-            return resolve(self._uris[purpose])
         epochs = self.epochs(purpose)
         if not epochs or (epoch is not None and epoch not in epochs):
             wanted = "" if epoch is None else f" of epoch {epoch}"
             raise KeyUnavailable(f"The key ring {self.folder} holds no key for '{purpose}'{wanted}.")
-        path = self._path(purpose, epochs[-1] if epoch is None else epoch)
+        chosen = epochs[-1] if epoch is None else epoch
+        if purpose in self._uris:
+            return resolve(self._uris[purpose][chosen])
+        path = self._path(purpose, chosen)
         return decode_secret(read_private(path), str(path))
 
     def secrets(self, purpose: Purpose | str) -> list[bytes]:
@@ -153,8 +160,8 @@ class KeyRing:
 
     def epochs(self, purpose: Purpose | str) -> tuple[int, ...]:
         """The epochs held for a purpose, oldest first."""
-        if Purpose(purpose) in self._uris:
-            return (0,)
+        if purpose in self._uris:
+            return tuple(range(len(self._uris[Purpose(purpose)])))
         if not self.folder.is_dir():
             return ()
         found = (_FILE.match(path.name) for path in self.folder.iterdir())
@@ -170,7 +177,7 @@ class KeyRing:
 
     def _info(self, purpose: Purpose, epoch: int) -> KeyInfo:
         if purpose in self._uris:
-            location, created = self._uris[purpose], ""
+            location, created = self._uris[purpose][epoch], ""
         else:
             path = self._path(purpose, epoch)
             location = str(path)
