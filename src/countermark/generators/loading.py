@@ -46,11 +46,7 @@ def load_pipeline(source: str | Path, *, allow_download: bool, options: Mapping[
         EnvironmentLacking: the hub cannot be reached or says no.
         GenerationFailed: the files cannot be loaded.
     """
-    folder = Path(source).expanduser()
-    local = folder.is_dir()
-    if not local and not _HUB_ID.fullmatch(str(source)):
-        raise NotFound("There is no folder of that name, and it is not a hub id (owner/model) either.")
-    place = str(folder.resolve()) if local else str(source)
+    place, local = _place(source)
     where = {name: options[name] for name in _WHERE if name in options}
     where["local_files_only"] = local or not allow_download
     index = _index(place, local, where)
@@ -61,9 +57,36 @@ def load_pipeline(source: str | Path, *, allow_download: bool, options: Mapping[
         pipeline = diffusers.DiffusionPipeline.from_pretrained(place, **options)
     except Exception as error:
         raise _loading_error(error, local, allow_download) from error
-    stored = folder if local else _snapshot(place, where)
+    stored = Path(place) if local else _snapshot(place, where)
     digest = folder_digest(stored, _loaded_components(pipeline)) if stored is not None else None
-    return LoadedPipeline(pipeline, folder.resolve().name if local else place, digest, checker_left_out)
+    return LoadedPipeline(pipeline, Path(place).name if local else place, digest, checker_left_out)
+
+
+def find_pipeline(source: str | Path) -> str:
+    """The class of the pipeline at a folder or in this machine's cache; nothing is fetched, and no weight is read.
+
+    Raises:
+        NotFound: there is no such folder, or no such model in the local cache.
+        GenerationFailed: it is no pipeline of one of diffusers' own classes.
+    """
+    place, local = _place(source)
+    index = _index(place, local, {"local_files_only": True})
+    _class_options(index)
+    return str(index["_class_name"])
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """Whether this is how a model of the hub is called: owner/model."""
+    return _HUB_ID.fullmatch(str(source)) is not None
+
+
+def _place(source: str | Path) -> tuple[str, bool]:
+    """Where a pipeline is, as diffusers takes it, and whether that is a folder."""
+    folder = Path(source).expanduser()
+    local = folder.is_dir()
+    if not local and not is_hub_id(source):
+        raise NotFound("There is no folder of that name, and it is not a hub id (owner/model) either.")
+    return str(folder.resolve()) if local else str(source), local
 
 
 def _index(place: str, local: bool, where: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
 from countermark.errors import AssetTooLarge, AuditStoreDamaged, NotFound, OutputUnwritable
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
 
 Kind = Literal["released", "held", "manifests"]
 MAX_OBJECT_BYTES = 128 * 2**20
@@ -43,7 +47,7 @@ class ObjectStore:
             folder = Path(text.removeprefix("file://"))
             return cls(LocalStore(folder, mkdir=True), str(folder), folder)
         except (BaseError, OSError, ValueError) as error:
-            raise OutputUnwritable(f"The object store {text} cannot be opened: {error}.") from error
+            raise OutputUnwritable(f"The object store {text} cannot be opened: {_said(error)}.") from error
 
     def put(self, kind: Kind, data: bytes) -> str:
         """Keep ``data``, durably; return its key. Keeping the same bytes twice is harmless.
@@ -64,7 +68,7 @@ class ObjectStore:
             if self._folder is not None:
                 _settle(self._folder, self._folder / key)
         except (BaseError, OSError) as error:
-            raise OutputUnwritable(f"The object store {self.url} refused a write: {error}.") from error
+            raise OutputUnwritable(f"The object store {self.url} refused a write: {_said(error)}.") from error
         return key
 
     def _write(self, key: str, data: bytes) -> None:
@@ -92,10 +96,37 @@ class ObjectStore:
         except FileNotFoundError as error:
             raise NotFound(f"The object store holds no {key}.") from error
         except (BaseError, OSError) as error:
-            raise NotFound(f"The object {key} cannot be read: {error}.") from error
+            raise NotFound(f"The object {key} cannot be read: {_said(error)}.") from error
         if hashlib.sha256(data).hexdigest() != key.rsplit("/", 1)[-1]:
             raise AuditStoreDamaged(f"The object {key} was changed after it was kept.")
         return data
+
+
+def listable(url: str) -> bool:
+    """Whether the store at an object-store URL lets its objects be listed; nothing is made or kept there.
+
+    It is asked once, where a store in use is asked again and again for three minutes.
+
+    Raises:
+        OutputUnwritable: it cannot be reached, or there is no such bucket.
+    """
+    once: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=10)}
+    try:
+        for _ in obstore.list(from_url(url, retry_config=once), prefix="released", chunk_size=1):
+            break
+    except (BaseError, OSError, ValueError) as error:
+        if "list request" in str(error) and "403 Forbidden" in str(error):  # that of the store, not of who gives keys
+            return False
+        raise OutputUnwritable(
+            f"The object store {url} cannot be used: {_said(error)}.",
+            remedy="Check the address in objects, and the credentials in the environment (AWS_…, GOOGLE_…, AZURE_…).",
+        ) from error
+    return True
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error of obstore: under it comes how it looks inside."""
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def object_key(kind: Kind, sha256: str) -> str:
