@@ -26,6 +26,7 @@ def test_the_demo_tells_its_story_and_its_files_prove_it(tmp_path: Path, capsys:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["tampering_found"] == "edited at 3"
+    assert sorted(told["files"]) == sorted(map(str, folder.iterdir())), "all that it left, and nothing else"
     for words in ("refused", "RECOVERED", "TAMPERED", "Entry 3 was changed"):
         assert words in done.stderr
     pictures = sorted(folder.glob("[123]-*.png"))

@@ -30,4 +30,10 @@ class _LazySuites(click.Group):
 
 @click.group("bench", cls=_LazySuites)
 def command() -> None:
-    """Measure what is claimed: run it yourself, on pictures and prompts of your own."""
+    """Measure what is claimed: run it yourself, on pictures and prompts of your own.
+
+    \b
+    countermark bench watermark --images FOLDER
+    countermark bench safety --prompts FOLDER
+    countermark bench red-team --prompts FOLDER
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)

@@ -29,7 +29,7 @@ _SHOWN = 20
 @click.option("--prompts", type=click.Path(path_type=Path, file_okay=False), help="A folder of attack prompts.")
 @click.option("--generate", is_flag=True, help="Draw what passes the prompt stage, and try the image stage, too.")
 @click.option("--model", help="With --generate: 'embedded', or a diffusers pipeline by local path or hub id.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: the shipped one).")
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: that of the settings).")
 @click.option("--actor", default="", help="Who runs it; recorded as a keyed pseudonym, never as given.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The signed result (default: a new name here).")
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from countermark.cli.bench_output import plan, write_picture, write_report
-from countermark.cli.output import common, load, note, print_json, progress
+from countermark.cli.output import Integer, common, load, note, print_json, progress
 from countermark.errors import CountermarkError, UsageError
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ _PEERS = f"word list,alt-profanity-check,char TF-IDF,{_OPINIONS}"
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Integer(min=0),
     default=500,
     show_default=True,
     help="At most so many prompts of each source, label and language, and pictures of each label; 0 for all.",
 )
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: the shipped one).")
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: that of the settings).")
 @click.option("-o", "--output", type=_FILE, help="Draw curves and bars: PICTURE.png.")
 @click.option("--save", type=_FILE, help="Write the report as JSON.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")

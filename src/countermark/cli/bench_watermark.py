@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from countermark.cli.bench_output import plan, write_picture, write_report
-from countermark.cli.output import console, note, print_json, progress
+from countermark.cli.output import Integer, Number, console, note, print_json, progress
 from countermark.errors import AssetInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ _SETS = click.Choice(["reporting", "textures", "graphics", "generated", "untuned
     help="Of lattice, dwtDctSvd, dwtDct, rivaGan; with +tag a peer carries our payload, else 32 bits.",
 )
 @click.option("--attacks", default="core", show_default=True, help="core, extra, all, groups or names, with commas.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
-@click.option("--psnr", type=click.FloatRange(30, 50), default=40.0, show_default=True, help="Our mark's strength, dB.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes at the same time.")
+@click.option("--limit", type=Integer(min=1), help="Only the first N pictures.")
+@click.option("--psnr", type=Number(30, 50), default=40.0, show_default=True, help="Our mark's strength, dB.")
+@click.option("--jobs", type=Integer(1, 64), default=1, show_default=True, help="Processes at the same time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 @click.option("-o", "--output", type=_FILE, help="Draw a heat map: PICTURE.png.")
 @click.option("--save", type=_FILE, help="Write the report as JSON.")

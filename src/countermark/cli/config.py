@@ -11,7 +11,12 @@ from countermark.cli.output import common, console, load, print_json
 
 @click.group("config")
 def command() -> None:
-    """Show the settings."""
+    """Show the settings; docs/settings.md says what each does.
+
+    \b
+    countermark config show --origin                  and where each value came from
+    countermark config show --json
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
 
 
 @command.command("show")

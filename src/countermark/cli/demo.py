@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,13 @@ class Story:
     settings: Settings
     folder: Path
     screen: Console
-    released: list[tuple[str, Path, Result]]
+    released: list[tuple[str, Path, Result]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+    def leave(self, name: str) -> Path:
+        """Where a file that stays behind is to be written."""
+        self.files.append(self.folder / name)
+        return self.files[-1]
 
     def chapter(self, title: str) -> None:
         """A heading."""
@@ -80,7 +86,7 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
     screen = Console(record=svg is not None, stderr=as_json, highlight=False, width=104 if svg else None)
     output.mkdir(parents=True, exist_ok=True)
     with screen.status("Waking the models …"), Countermark(settings) as cm:
-        story = Story(cm, settings, output, screen, [])
+        story = Story(cm, settings, output, screen)
         _opening(story)
         _generate(story)
         if not story.released:
@@ -96,9 +102,10 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
     _closing(story, time.monotonic() - started)
     if svg is not None:
         svg.write_text(screen.export_svg(title="countermark demo", code_format=_without_web_fonts()))
+        story.files.append(svg)
         note(f"Saved {svg}.")
     if as_json:
-        files = sorted(str(path) for path in output.iterdir())
+        files = sorted(map(str, story.files))
         print_json({"schema": "countermark.demo/1", "files": files, "tampering_found": finding})
     return 0
 
@@ -131,7 +138,7 @@ def _generate(story: Story) -> None:
                 f"[red]✗[/] “{escape(prompt)}” was {result.outcome}: {escape('; '.join(result.decision.reasons))}"
             )
             continue
-        path = result.save(story.folder / f"{len(story.released) + 1}-{name}.png", overwrite=True)
+        path = result.save(story.leave(f"{len(story.released) + 1}-{name}.png"), overwrite=True)
         story.released.append((prompt, path, result))
         assessed = [f for f in result.findings if f.score is not None]
         worst = max(assessed, key=lambda f: f.score or 0)
@@ -162,9 +169,9 @@ def _refuse(story: Story) -> None:
 def _hold_checkpoint(story: Story) -> str:
     story.chapter("3  A checkpoint, held where the log's administrator cannot write")
     checkpoint = story.cm.log.checkpoint()
-    path = story.folder / "checkpoint.txt"
+    path = story.leave("checkpoint.txt")
     path.write_text(checkpoint)
-    receipt = story.folder / "receipt.json"
+    receipt = story.leave("receipt.json")
     receipt.write_text(story.released[0][2].receipt.model_dump_json(by_alias=True, indent=2) + "\n")
     origin, size, root = checkpoint.splitlines()[:3]
     story.say(f"[green]✓[/] {escape(origin)}, {size} entries, root {escape(root[:16])}…")
@@ -187,14 +194,14 @@ def _attack(story: Story) -> None:
 
     story.chapter("4  What the web does: strips the metadata, crops to 60 %, shrinks, JPEG quality 50")
     _, original, result = story.released[0]
-    attacked = story.folder / "attacked.jpg"
+    attacked = story.leave("attacked.jpg")
     attacked.write_bytes(repost(original.read_bytes()))
     assert result.asset is not None
     story.say(f"  {result.asset.size // 1024} KiB became {attacked.stat().st_size // 1024} KiB; no metadata is left")
     report = _verify(story, attacked)
-    found = story.folder / "attacked.report.json"
+    found = story.leave("attacked.report.json")
     found.write_text(report.model_dump_json(by_alias=True, indent=2) + "\n")
-    picture = story.folder / "before-and-after.png"
+    picture = story.leave("before-and-after.png")
     picture.write_bytes(side_by_side(original.read_bytes(), attacked.read_bytes()))
     story.say(f"    [cyan]{escape(str(attacked))}[/], its report [cyan]{escape(str(found))}[/],")
     story.say(f"    and both pictures beside each other [cyan]{escape(str(picture))}[/]")
@@ -205,7 +212,7 @@ def _edit(story: Story) -> None:
 
     story.chapter("5  A forger: pixels edited, the signed manifest left in place")
     _, original, _ = story.released[-1]
-    edited = story.folder / "edited.png"
+    edited = story.leave("edited.png")
     edited.write_bytes(edit_pixels_keep_manifest(original.read_bytes()))
     _verify(story, edited)
 
@@ -215,7 +222,7 @@ def _tamper_with_log(story: Story, checkpoint: str) -> str:
     from countermark.cli.demo_attacks import rewrite_refusal
 
     story.chapter("6  An insider: a refusal in (a copy of) the log rewritten as a release")
-    copy = story.folder / "tampered-audit.db"
+    copy = story.leave("tampered-audit.db")
     rewritten = rewrite_refusal(story.cm.home.audit_db, copy)
     log = AuditLog.open(copy, read_only=True)
     try:

@@ -68,6 +68,7 @@ def rewrite_refusal(database: Path, copy: Path) -> int:
     target = sqlite3.connect(copy)
     try:
         source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, whoever reads it
         row = target.execute(
             "SELECT seq, body FROM entry WHERE instr(CAST(body AS TEXT), 'generation.refused')"
             " ORDER BY seq DESC LIMIT 1"

@@ -11,17 +11,24 @@ from countermark.cli.output import Integer, common, load, progress
 
 @click.command("generate")
 @click.argument("prompt")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: a new name here).")
-@click.option("--seed", type=Integer(0, 2**63 - 1), help="Same seed, same pixels.")
-@click.option("--model", help="'embedded', or a diffusers pipeline by local path or hub id.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: the shipped one).")
-@click.option("--tenant", help="Whose image it is.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A file or folder; .png, .jpg, .webp, .avif (default: a new name here).",
+)
+@click.option("--seed", type=Integer(0, 2**63 - 1), help="Same seed, same pixels (default: another each time).")
+@click.option(
+    "--model", help="'embedded', or a diffusers pipeline by local path or hub id (default: that of the settings)."
+)
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: that of the settings).")
+@click.option("--tenant", help="Whose image it is (default: that of the settings).")
 @click.option("--actor", default="", help="Who asks; recorded as a keyed pseudonym, never as given.")
 @click.option("--negative-prompt", default="", help="What not to draw.")
-@click.option("--width", type=int)
-@click.option("--height", type=int)
-@click.option("--steps", type=int, help="Denoising steps.")
-@click.option("--guidance", type=float, help="Classifier-free guidance scale.")
+@click.option("--width", type=int, help="In pixels (default: the model's own).")
+@click.option("--height", type=int, help="In pixels (default: the model's own).")
+@click.option("--steps", type=int, help="Denoising steps (default: the model's own).")
+@click.option("--guidance", type=float, help="Classifier-free guidance scale (default: the model's own).")
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
 @common
 def command(
@@ -44,8 +51,13 @@ def command(
 ) -> int:
     """Generate one checked, marked and recorded image from PROMPT.
 
+    \b
+    countermark generate "a green boat on the sea at night" -o boat.png
+    countermark generate "a green boat" --seed 7 --actor alice@example.org --json
+    countermark generate "a green boat" --model /models/sdxl --width 1024 --height 768
+
     Exit codes: 0 released, 20 refused by policy, 21 held for review.
-    """
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
     from countermark.cli.writing import finish, plan_output
     from countermark.compose import Countermark
 

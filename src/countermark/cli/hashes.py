@@ -15,7 +15,12 @@ _EXIT_LISTED, _EXIT_NOT_LOOKED = 20, 21
 
 @click.group("hashes")
 def command() -> None:
-    """Lists of pictures that must not be released, known by their hashes alone (SHA-256 and PDQ)."""
+    """Lists of pictures that must not be released, known by their hashes alone (SHA-256 and PDQ).
+
+    \b
+    countermark hashes import LIST.csv --list partner
+    countermark hashes check photo.jpg
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
 
 
 @command.command("import")

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 @click.group("keys")
 def command() -> None:
-    """Make, list and rotate keys, and export what others need to trust them. Secrets are never printed."""
+    """Make, list and rotate keys, and export what others need to trust them. Secrets are never printed.
+
+    \b
+    countermark keys init
+    countermark keys rotate watermark --reason "yearly"
+    countermark keys export-trust -o trust.json
+
+    What each is for: docs/keys.md.
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
 
 
 @command.command("init")
@@ -48,7 +56,7 @@ def init(as_json: bool, home: Path | None) -> int:
 @command.command("list")
 @common
 def list_keys(as_json: bool, home: Path | None) -> int:
-    """List the keys: purpose, epoch, public id and where each is kept."""
+    """List the keys: purpose, epoch, public id and where each is kept; with --json, an array of them."""
     from rich.table import Table
 
     from countermark.compose import Home

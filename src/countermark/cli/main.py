@@ -7,11 +7,12 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TextIO
 
 import click
 
-from countermark.cli.output import coloured, print_json, wants_json
+from countermark.cli.output import coloured, home_option, print_json, wants_json
 from countermark.errors import EXIT_INTERNAL, EXIT_USAGE, CountermarkError, OutputUnwritable, UsageError
 
 _COMMANDS = {
@@ -20,11 +21,11 @@ _COMMANDS = {
     "mark": "Check and mark an image that something else generated.",
     "check": "Findings and decision for prompts or images; nothing is generated.",
     "verify": "What can be proved about a file.",
-    "log": "Read and prove the audit log.",
+    "log": "Read, prove, export and erase what the audit log holds; legal holds.",
     "witness": "Cosign the checkpoints of others' logs, or collect cosignatures of this one.",
     "policy": "Check policy files.",
     "hashes": "Lists of pictures that must not be released, by their hashes.",
-    "keys": "Make and list keys.",
+    "keys": "Make, list and rotate keys; export what others need to trust them.",
     "bench": "Measure what is claimed, beside peers.",
     "doctor": "What this installation has, and what it lacks.",
     "config": "Show the settings and where each came from.",
@@ -54,8 +55,18 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="countermark", message="countermark %(version)s")
-def root() -> None:
-    """Every generated image checked, marked, and written down so that nobody can quietly change the story."""
+@home_option()
+def root(home: Path | None) -> None:
+    """Every generated image checked, marked, and written down so that nobody can quietly change the story.
+
+    \b
+    countermark demo                                  the whole story, in under a minute
+    countermark generate "a lighthouse at dusk" -o lighthouse.png
+    countermark verify lighthouse.png
+    countermark COMMAND --help                        examples of each
+
+    Settings and exit codes: docs/settings.md and docs/exit-codes.md.
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
 
 
 def main(argv: list[str] | None = None) -> None:

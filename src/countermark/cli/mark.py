@@ -14,9 +14,13 @@ from countermark.cli.output import common, load, status
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: FILE with -marked).")
 @click.option("--prompt", default="", help="What it was made from; checked, and recorded encrypted.")
 @click.option("--model", default="unknown", show_default=True, help="What made it.")
-@click.option("--parent", type=click.Path(path_type=Path), help="The image that it was made from.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: the shipped one).")
-@click.option("--tenant", help="Whose image it is.")
+@click.option(
+    "--parent",
+    type=click.Path(path_type=Path),
+    help="The image that it was made from; needed where FILE carries our mark.",
+)
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: that of the settings).")
+@click.option("--tenant", help="Whose image it is (default: that of the settings).")
 @click.option("--actor", default="", help="Who asks; recorded as a keyed pseudonym, never as given.")
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
 @common
@@ -34,10 +38,14 @@ def command(
     as_json: bool,
     home: Path | None,
 ) -> int:
-    """Check and mark FILE. The input is never written over.
+    """Check and mark FILE, which something else made. It is never written over.
+
+    \b
+    countermark mark photo.png --model vendor/model-3 --prompt "a green boat"
+    countermark mark edited.png --parent boat.png -o boat-2.png
 
     Exit codes: 0 released, 20 refused by policy, 21 held for review.
-    """
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
     from countermark.cli.writing import finish, plan_output
     from countermark.compose import Countermark, to_raster
     from countermark.errors import OutputUnwritable

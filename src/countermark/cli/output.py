@@ -43,19 +43,23 @@ def wants_json(arguments: list[str]) -> bool:
     return "--json" in arguments
 
 
+def home_option(**more: Any) -> Callable[[F], F]:
+    """Add ``--home``."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    return click.option("--home", type=folder, help="The folder of keys, log and objects (COUNTERMARK_HOME).", **more)
+
+
 def common(function: F) -> F:
-    """Add ``--json`` and ``--home`` to a command; it receives ``as_json`` and ``home``."""
-    options = (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
-        click.option(
-            "--home",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="The folder of keys, log and objects (COUNTERMARK_HOME).",
-        ),
-    )
-    for option in options:
-        function = option(function)
-    return function
+    """Add ``--json`` and ``--home`` to a command; it receives ``as_json`` and ``home``.
+
+    A ``--home`` that stands before the command's name counts where none stands after it.
+    """
+    function = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout; an error, too.")(function)
+    return home_option(default=_home_before)(function)
+
+
+def _home_before() -> Path | None:
+    return click.get_current_context().find_root().params.get("home")
 
 
 def load(**flags: Any) -> Loaded:

@@ -11,7 +11,12 @@ from countermark.cli.output import common, console, load, print_json
 
 @click.group("policy")
 def command() -> None:
-    """Check policy files."""
+    """Check policy files.
+
+    \b
+    countermark policy check                          the policy in force
+    countermark policy check policy.yaml --json
+    """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
 
 
 @command.command("check")
