@@ -30,21 +30,33 @@ _NOT_SETTINGS: Final = {"COUNTERMARK_CONFIG"}
 
 
 class _Section(BaseModel):
+    """A section; the descriptions of its fields are what docs/settings.md prints."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class WatermarkSettings(_Section):
-    """Which watermark, how strong.
+    """Which watermark, how strong."""
 
-    ``profile`` is the lattice's strength, ``standard`` (40 dB) or ``quality`` (42 dB); ``psnr`` sets the decibels
-    themselves, higher is fainter. ``method`` is that of the backend ``imwatermark``; ``dwtDct`` is discouraged, for
-    hardly a mark of it outlives JPEG.
-    """
-
-    backend: Literal["lattice", "imwatermark"] = "lattice"
-    method: Literal["dwtDctSvd", "rivaGan", "dwtDct"] = "dwtDctSvd"
-    profile: Literal["standard", "quality"] = "standard"
-    psnr: float | None = Field(default=None, ge=34, le=48)
+    backend: Literal["lattice", "imwatermark"] = Field(
+        default="lattice",
+        description="Which watermark; `imwatermark` needs the extra of that name and survives far less.",
+    )
+    method: Literal["dwtDctSvd", "rivaGan", "dwtDct"] = Field(
+        default="dwtDctSvd",
+        description="The method of `imwatermark`; `dwtDct` is discouraged, for hardly a mark of it outlives JPEG.",
+    )
+    profile: Literal["standard", "quality"] = Field(
+        default="standard",
+        description="How strong the lattice is: `standard` is 40 dB, `quality` is 42 dB and fainter.",
+    )
+    psnr: float | None = Field(
+        default=None,
+        ge=34,
+        le=48,
+        description="The lattice's strength in decibels, instead of a profile; higher is fainter.",
+        examples=[41.0],
+    )
 
     @property
     def target_psnr(self) -> float:
@@ -53,40 +65,80 @@ class WatermarkSettings(_Section):
 
 
 class GeneratorSettings(_Section):
-    """Which generation core: the embedded one, or a diffusers pipeline by local path or hub id.
+    """Which generation core."""
 
-    ``preview_at`` has a preview of each run looked at by the shipped image classifiers after that share of its steps
-    (0.5 is half way), and the run stopped where policy would block the picture; 0 leaves it at the finished image.
-    """
-
-    model: str = "embedded"
-    allow_download: bool = False
-    preview_at: float = Field(default=0.0, ge=0, lt=1)
+    model: str = Field(
+        default="embedded",
+        description="The generation core: the embedded one, or a diffusers pipeline by local path or hub id.",
+        examples=["/models/sdxl"],
+    )
+    allow_download: bool = Field(
+        default=False,
+        description="Whether the pipeline may be fetched from the hub; otherwise only this machine's is used.",
+    )
+    preview_at: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="After which share of its steps a preview of each run is looked at, and the run stopped where"
+        " policy would block it; 0.5 is half way, 0 is never.",
+        examples=[0.5],
+    )
 
 
 class CredentialSettings(_Section):
     """The signing identity and the anchors to trust; left out, a development PKI is made at first use."""
 
-    chain: Path | None = None
-    key: Path | None = None
-    anchors: Path | None = None
-    timestamp_anchors: Path | None = None
+    chain: Path | None = Field(
+        default=None,
+        description="The certificate that signs manifests, and its issuers, as PEM; left out, it is a development one.",
+        examples=["/etc/countermark/chain.pem"],
+    )
+    key: Path | None = Field(
+        default=None,
+        description="The private key of that certificate, as unencrypted PEM that its owner alone may read.",
+        examples=["/etc/countermark/key.pem"],
+    )
+    anchors: Path | None = Field(
+        default=None,
+        description="Root certificates, as PEM, of signers to be believed by `verify`.",
+        examples=["/etc/countermark/anchors.pem"],
+    )
+    timestamp_anchors: Path | None = Field(
+        default=None,
+        description="Root certificates, as PEM, of time-stamping authorities to be believed.",
+        examples=["/etc/countermark/tsa.pem"],
+    )
 
 
 class LogSettings(_Section):
-    """The audit log's name (its origin line) and where it is kept."""
+    """The audit log's name (its origin line), and what the program itself tells on stderr."""
 
-    origin: str = Field(default="", max_length=200, pattern=r"^[^\s+]*$")
-    level: Literal["debug", "info", "warning", "error"] = "warning"
-    style: Literal["console", "json"] = "console"
+    origin: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^[^\s+]*$",
+        description="The audit log's name, for ever; left empty, one is made from its key.",
+        examples=["log.example.org/images"],
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="From which level on the program's own messages are written to stderr."
+    )
+    style: Literal["console", "json"] = Field(
+        default="console", description="How these messages look: for people, or one JSON object a line."
+    )
 
 
 class WitnessSettings(_Section):
-    """A witness: its name, where checkpoints are submitted, and its verifier key (``countermark witness init``)."""
+    """A witness (``countermark witness init``)."""
 
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\s+]+$")
-    url: str = Field(max_length=500, pattern=r"^https?://")
-    vkey: str = Field(max_length=500)
+    name: str = Field(
+        min_length=1, max_length=200, pattern=r"^[^\s+]+$", description="The witness's name, as in its key."
+    )
+    url: str = Field(
+        max_length=500, pattern=r"^https?://", description="Where checkpoints are submitted: an address of HTTP."
+    )
+    vkey: str = Field(max_length=500, description="Its verifier key, which `countermark witness init` prints.")
 
     @model_validator(mode="after")
     def _named_as_its_key(self) -> Self:
@@ -98,18 +150,39 @@ class WitnessSettings(_Section):
 class AuditSettings(_Section):
     """Where the audit log is kept, who cosigns its checkpoints, and how many must: ``witness_quorum`` of ``witnesses``.
 
-    ``url`` is empty for ``audit.db`` in the home folder, or ``postgresql://user@host/database`` for a log that several
-    processes or hosts write. ``signed`` is its record of signed heads: empty for ``signed.db`` in the home folder,
-    which serves processes of one host, else the ``postgresql://`` address of another database, which is never restored
-    from a backup. Passwords belong into ``~/.pgpass``; one that stands in an address is never shown.
-    Cosignatures are collected every ``witness_interval`` seconds while a process writes, and once more when it ends.
+    Passwords belong into ``~/.pgpass``; one that stands in an address is never shown.
     """
 
-    url: str = Field(default="", pattern=_POSTGRES, repr=False)
-    signed: str = Field(default="", pattern=_POSTGRES, repr=False)
-    witnesses: tuple[WitnessSettings, ...] = Field(default=(), max_length=16)
-    witness_quorum: int = Field(default=0, ge=0)
-    witness_interval: float = Field(default=30.0, ge=1, le=86_400)
+    url: str = Field(
+        default="",
+        pattern=_POSTGRES,
+        repr=False,
+        description="A PostgreSQL database for a log that several processes or hosts write; left empty, the log is"
+        " `audit.db` in the home folder.",
+        examples=["postgresql://user@host/database"],
+    )
+    signed: str = Field(
+        default="",
+        pattern=_POSTGRES,
+        repr=False,
+        description="Another database for the record of signed heads, never restored from a backup; left empty, it is"
+        " `signed.db` in the home folder, which serves the processes of one host.",
+        examples=["postgresql://user@host/signed"],
+    )
+    witnesses: tuple[WitnessSettings, ...] = Field(
+        default=(), max_length=16, description="Who cosigns this log's checkpoints (docs/witnesses.md)."
+    )
+    witness_quorum: int = Field(
+        default=0,
+        ge=0,
+        description="How many of the witnesses must have cosigned a checkpoint for it to count as witnessed.",
+    )
+    witness_interval: float = Field(
+        default=30.0,
+        ge=1,
+        le=86_400,
+        description="How many seconds apart cosignatures are collected while a process writes; once more at its end.",
+    )
 
     @model_validator(mode="after")
     def _quorum_can_be_met(self) -> Self:
@@ -119,9 +192,13 @@ class AuditSettings(_Section):
 
 
 class _StageSettings(_Section):
-    """What both safety stages have: the scores between which the shipped detectors leave room for doubt."""
+    """What both safety stages have."""
 
-    uncertain: tuple[float, float] = (0.1, 0.85)
+    uncertain: tuple[float, float] = Field(
+        default=(0.1, 0.85),
+        description="The scores between which the shipped detectors leave room for doubt, and a second opinion that is"
+        ' asked `when = "uncertain"` is heard.',
+    )
 
     @model_validator(mode="after")
     def _is_a_band(self) -> Self:
@@ -131,29 +208,43 @@ class _StageSettings(_Section):
 
 
 class PromptSafetySettings(_StageSettings):
-    """The prompt stage: the shipped detectors, and ``opinions`` to be heard beside them (docs/second-opinions.md).
+    """The prompt stage: the shipped detectors, and what is heard beside them."""
 
-    ``multilingual`` has prompts that are not English assessed where the extra of that name is installed. ``entities``
-    names the lists of ``policies/terms/entities/`` that are read: public_figure, brand, character, minor_age, or yours.
-    ``terms`` is your own copy of the folder ``policies/terms``, read instead of the shipped one.
-    """
-
-    multilingual: bool = True
-    terms: Path | None = None
-    entities: tuple[str, ...] = Field(default=(), max_length=16)
-    opinions: tuple[PromptOpinion, ...] = Field(default=(), max_length=8)
+    multilingual: bool = Field(
+        default=True,
+        description="Whether prompts that are not English are assessed where the extra of that name is installed.",
+    )
+    terms: Path | None = Field(
+        default=None,
+        description="Your own copy of the folder `policies/terms`, read instead of the shipped one.",
+        examples=["/etc/countermark/terms"],
+    )
+    entities: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Which lists of `terms/entities/` are read: public_figure, brand, character, minor_age, or yours.",
+        examples=[["public_figure", "brand"]],
+    )
+    opinions: tuple[PromptOpinion, ...] = Field(
+        default=(), max_length=8, description="Second opinions on prompts (docs/second-opinions.md)."
+    )
 
 
 class ImageSafetySettings(_StageSettings):
-    """The image stage: the shipped detectors, and ``opinions`` to be heard beside them (docs/second-opinions.md).
+    """The image stage: the shipped detectors, and what is heard beside them."""
 
-    ``nudenet`` adds the regions of exposed parts, which the policy's ``redact`` needs; the extra of that name is under
-    the AGPL-3.0. ``text`` has the words in an image read and judged as a prompt would be; it needs the extra ``ocr``.
-    """
-
-    nudenet: bool = False
-    text: bool = False
-    opinions: tuple[ImageOpinion, ...] = Field(default=(), max_length=8)
+    nudenet: bool = Field(
+        default=False,
+        description="Whether regions of exposed parts are looked for, which the policy's `redact` needs; the extra of"
+        " that name is under the AGPL-3.0.",
+    )
+    text: bool = Field(
+        default=False,
+        description="Whether the words in an image are read and judged as a prompt would be; it needs the extra `ocr`.",
+    )
+    opinions: tuple[ImageOpinion, ...] = Field(
+        default=(), max_length=8, description="Second opinions on images (docs/second-opinions.md)."
+    )
 
 
 class SafetySettings(_Section):
@@ -164,20 +255,41 @@ class SafetySettings(_Section):
 
 
 class OutputSettings(_Section):
-    """How released files are written. ``quality`` is for lossy formats, 1..100."""
+    """How released files are written."""
 
-    format: Literal["image/png", "image/jpeg", "image/webp", "image/avif"] = "image/png"
-    quality: int = Field(default=92, ge=50, le=100)
+    format: Literal["image/png", "image/jpeg", "image/webp", "image/avif"] = Field(
+        default="image/png",
+        description="The format of released files; on the command line, the name after `-o` says which.",
+    )
+    quality: int = Field(default=92, ge=50, le=100, description="The quality of the lossy formats.")
 
 
 class Settings(_Section):
     """Everything that can be set."""
 
-    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("countermark")))
-    policy: Path | None = None
-    provider: str = Field(default="", max_length=200)
-    tenant: str = Field(default="default", min_length=1, max_length=100)
-    objects: str = ""
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("countermark")),
+        description="The folder of one installation: keys, certificate, log, objects; on the command line `--home`.",
+        examples=["/var/lib/countermark"],
+    )
+    policy: Path | None = Field(
+        default=None,
+        description="The policy file; left out, the shipped one is in force. On the command line `--policy`.",
+        examples=["/etc/countermark/policy.yaml"],
+    )
+    tenant: str = Field(
+        default="default",
+        min_length=1,
+        max_length=100,
+        description="Whose images these are, as the log records it; on the command line `--tenant`.",
+        examples=["acme"],
+    )
+    objects: str = Field(
+        default="",
+        description="Where released images, held ones and manifests are kept: a folder, or `s3://`, `gs://` or `az://`;"
+        " left empty, it is `objects/` in the home folder.",
+        examples=["s3://bucket/countermark"],
+    )
     watermark: WatermarkSettings = WatermarkSettings()
     generator: GeneratorSettings = GeneratorSettings()
     credentials: CredentialSettings = CredentialSettings()
@@ -185,7 +297,12 @@ class Settings(_Section):
     audit: AuditSettings = AuditSettings()
     safety: SafetySettings = SafetySettings()
     output: OutputSettings = OutputSettings()
-    keys: dict[Purpose, str | tuple[str, ...]] = Field(default_factory=dict)
+    keys: dict[Purpose, str | tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Where a key is kept instead of in the home folder, by `env://NAME` or `file:///path`; of a key"
+        " that was rotated a list, the newest first (docs/keys.md).",
+        examples=["env://MASTER_KEY"],
+    )
 
     @field_validator("keys")
     @classmethod

@@ -34,9 +34,9 @@ def test_what_an_encoding_lacks_ends_no_command(encoding: str) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_json_loses_nothing_whatever_the_encoding(encoding: str) -> None:
     name = "Café ✓ 😀"
-    done = call("config", "show", "--json", PYTHONIOENCODING=encoding, COUNTERMARK_PROVIDER=name)
+    done = call("config", "show", "--json", PYTHONIOENCODING=encoding, COUNTERMARK_TENANT=name)
     assert done.returncode == 0
-    assert json.loads(done.stdout.decode(encoding))["provider"]["value"] == name
+    assert json.loads(done.stdout.decode(encoding))["tenant"]["value"] == name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode elsewhere")

@@ -30,7 +30,9 @@ _COMMANDS = {
     "doctor": "What this installation has, and what it lacks.",
     "config": "Show the settings and where each came from.",
 }
-_INTERRUPTED = 130
+
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells say it."""
 
 
 class LazyGroup(click.Group):
@@ -95,7 +97,7 @@ def run(arguments: list[str]) -> int:
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
         _tell("Interrupted.")
-        return _INTERRUPTED
+        return INTERRUPTED
     except CountermarkError as error:
         _report(error, arguments)
         return error.exit_code

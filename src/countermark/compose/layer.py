@@ -92,7 +92,6 @@ class Countermark:
             objects=self.home.open_objects(),
             pseudonym=self.home.pseudonym,
             source=platform.node()[:100] or "localhost",
-            provider=self.settings.provider,
             media_type=self.settings.output.format,
             quality=self.settings.output.quality,
             rehearse=self.settings.watermark.backend == "lattice",

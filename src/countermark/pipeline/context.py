@@ -62,7 +62,6 @@ class Parts:
     objects: ObjectStore
     pseudonym: Callable[[str], ActorRef | None]
     source: str
-    provider: str = ""
     media_type: MediaType = "image/png"
     quality: int = 92
     rehearse: bool = False

@@ -12,6 +12,10 @@ from countermark.model import Category
 _URI: Final = r"^(env://[A-Za-z_][A-Za-z0-9_]*|file:///.+)$"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
+_URL: Final = "The service's address; https, or http on this machine."
+_KEY: Final = "Where its API key is kept: `env://NAME` or `file:///path`, never the key."
+_LABELS: Final = "What its labels mean here: each label and one of our categories."
+
 SecretUri = Annotated[str, Field(pattern=_URI)]
 """Where a token is kept, ``env://NAME`` or ``file:///path``; never the token."""
 
@@ -20,23 +24,26 @@ Labels = Annotated[dict[str, Category], Field(min_length=1, max_length=200)]
 
 
 class Options(BaseModel):
-    """What every opinion has.
-
-    ``when`` says whether it is asked ``always`` or only where the shipped stage is ``uncertain``. ``multilingual`` says
-    that it reads the languages that the shipped prompt stage does not, and so may stand in for it there.
-    """
+    """What every opinion has; the descriptions are what docs/settings.md prints."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    when: Literal["always", "uncertain"] = "always"
-    multilingual: bool = False
+    when: Literal["always", "uncertain"] = Field(
+        default="always", description="Whether it is asked always, or only where the shipped stage is `uncertain`."
+    )
+    multilingual: bool = Field(
+        default=False,
+        description="Whether it reads the languages that the shipped prompt stage does not, and so stands in for it.",
+    )
 
 
 class ScaledOptions(Options):
-    """For those with scores of their own: ``review`` and ``block`` are the ones that become 0.5 and 0.85 of ours."""
+    """For those with scores of their own."""
 
-    review: float = Field(default=0.5, gt=0, lt=1)
-    block: float = Field(default=0.85, gt=0, lt=1)
+    review: float = Field(default=0.5, gt=0, lt=1, description="Its own score that becomes 0.5 of ours.")
+    block: float = Field(
+        default=0.85, gt=0, lt=1, description="Its own score that becomes 0.85 of ours; above `review`."
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -46,27 +53,37 @@ class ScaledOptions(Options):
 
 
 class LocalOptions(ScaledOptions):
-    """A model on this machine, by folder or hub id, from safetensors files; its own code is never run.
+    """A model on this machine, by folder or hub id, from safetensors files; its own code is never run."""
 
-    ``digest`` pins it: the SHA-256 that ``countermark doctor`` prints. ``device`` is one of torch's, or ``auto``.
-    ``timeout`` is in seconds for one answer, once the model is loaded; ``load_timeout`` for fetching and loading it.
-    """
-
-    model: str = Field(min_length=1, max_length=500)
-    revision: str = Field(default="", max_length=200)
-    allow_download: bool = False
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$")
-    digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    timeout: float = Field(default=30.0, ge=0.1, le=600)
-    load_timeout: float = Field(default=300.0, ge=0.1, le=86_400)
+    model: str = Field(min_length=1, max_length=500, description="The model's folder or hub id.")
+    revision: str = Field(default="", max_length=200, description="Which revision of a model of the hub.")
+    allow_download: bool = Field(default=False, description="Whether it may be fetched from the hub.")
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$",
+        description="Where it runs: one of torch's devices, such as `cuda:0`, or `auto`.",
+    )
+    digest: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="Pins its files: the SHA-256 that `countermark doctor` prints.",
+    )
+    timeout: float = Field(
+        default=30.0, ge=0.1, le=600, description="How many seconds one answer may take, once it is loaded."
+    )
+    load_timeout: float = Field(
+        default=300.0, ge=0.1, le=86_400, description="How many seconds fetching and loading it may take."
+    )
 
 
 class ServiceOptions(Options):
-    """A service by HTTP. ``timeout`` is in seconds for the whole exchange; ``key`` says where its API key is kept."""
+    """A service by HTTP."""
 
-    url: str = Field(max_length=500)
-    key: SecretUri
-    timeout: float = Field(default=5.0, ge=0.1, le=60)
+    url: str = Field(max_length=500, description=_URL)
+    key: SecretUri = Field(description=_KEY)
+    timeout: float = Field(
+        default=5.0, ge=0.1, le=60, description="How many seconds the whole exchange with the service may take."
+    )
 
     @model_validator(mode="after")
     def _private(self) -> Self:
@@ -86,14 +103,14 @@ class TextClassificationOptions(LocalOptions):
     """Any text-classification model of transformers."""
 
     kind: Literal["text-classification"]
-    labels: Labels
+    labels: Labels = Field(description=_LABELS)
 
 
 class LlamaGuardOptions(LocalOptions):
-    """Llama Guard 3 or 4 (Meta). ``labels`` replaces what its codes ``S1`` to ``S14`` mean here."""
+    """Llama Guard 3 or 4 (Meta)."""
 
     kind: Literal["llama-guard"]
-    labels: Labels | None = None
+    labels: Labels | None = Field(default=None, description="Replaces what its codes `S1` to `S14` mean here.")
 
 
 class ShieldGemmaOptions(LocalOptions):
@@ -106,24 +123,28 @@ class OpenAIOptions(ScaledOptions, ServiceOptions):
     """OpenAI's moderation endpoint."""
 
     kind: Literal["openai"]
-    url: str = "https://api.openai.com/v1"
-    key: SecretUri = "env://OPENAI_API_KEY"
-    model: str = Field(default="omni-moderation-latest", min_length=1, max_length=200)
+    url: str = Field(default="https://api.openai.com/v1", description=_URL)
+    key: SecretUri = Field(default="env://OPENAI_API_KEY", description=_KEY)
+    model: str = Field(
+        default="omni-moderation-latest", min_length=1, max_length=200, description="The service's moderation model."
+    )
 
 
 class AzureOptions(ServiceOptions):
-    """Azure AI Content Safety. Severities below ``least`` count as 0; 4 (medium) is the service's own default."""
+    """Azure AI Content Safety."""
 
     kind: Literal["azure"]
-    key: SecretUri = "env://CONTENT_SAFETY_KEY"
-    least: Literal[2, 4, 6] = 4
+    key: SecretUri = Field(default="env://CONTENT_SAFETY_KEY", description=_KEY)
+    least: Literal[2, 4, 6] = Field(
+        default=4, description="Severities below this count as 0; 4 (medium) is the service's own default."
+    )
 
 
 class ImageClassificationOptions(LocalOptions):
     """Any image-classification model of transformers."""
 
     kind: Literal["image-classification"]
-    labels: Labels
+    labels: Labels = Field(description=_LABELS)
 
 
 class ShieldGemma2Options(LocalOptions):
@@ -139,13 +160,15 @@ class SafetyCheckerOptions(LocalOptions):
 
 
 class PromptAgreementOptions(LocalOptions):
-    """Any CLIP or SigLIP model of transformers, asked whether an image shows what its prompt asks for.
-
-    ``review`` is the share of everyday captions that fit the image as well as its prompt from which it is a mismatch.
-    """
+    """Any CLIP or SigLIP model of transformers, asked whether an image shows what its prompt asks for."""
 
     kind: Literal["prompt-agreement"]
-    review: float = Field(default=0.1, gt=0, lt=1)
+    review: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="The share of everyday captions, fitting the image as well as its prompt, that makes a mismatch.",
+    )
 
 
 PromptOpinion = Annotated[
