@@ -101,7 +101,7 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
     finding = _tamper_with_log(story, checkpoint)
     _closing(story, time.monotonic() - started)
     if svg is not None:
-        svg.write_text(screen.export_svg(title="countermark demo", code_format=_without_web_fonts()))
+        svg.write_text(screen.export_svg(title="countermark demo", code_format=_without_web_fonts()), "utf-8")
         story.files.append(svg)
         note(f"Saved {svg}.")
     if as_json:
@@ -170,9 +170,9 @@ def _hold_checkpoint(story: Story) -> str:
     story.chapter("3  A checkpoint, held where the log's administrator cannot write")
     checkpoint = story.cm.log.checkpoint()
     path = story.leave("checkpoint.txt")
-    path.write_text(checkpoint)
+    path.write_text(checkpoint, "utf-8")
     receipt = story.leave("receipt.json")
-    receipt.write_text(story.released[0][2].receipt.model_dump_json(by_alias=True, indent=2) + "\n")
+    receipt.write_text(story.released[0][2].receipt.model_dump_json(by_alias=True, indent=2) + "\n", "utf-8")
     origin, size, root = checkpoint.splitlines()[:3]
     story.say(f"[green]✓[/] {escape(origin)}, {size} entries, root {escape(root[:16])}…")
     story.say(f"    [cyan]{escape(str(path))}[/] and the receipt of the first image [cyan]{escape(str(receipt))}[/]")
@@ -200,7 +200,7 @@ def _attack(story: Story) -> None:
     story.say(f"  {result.asset.size // 1024} KiB became {attacked.stat().st_size // 1024} KiB; no metadata is left")
     report = _verify(story, attacked)
     found = story.leave("attacked.report.json")
-    found.write_text(report.model_dump_json(by_alias=True, indent=2) + "\n")
+    found.write_text(report.model_dump_json(by_alias=True, indent=2) + "\n", "utf-8")
     picture = story.leave("before-and-after.png")
     picture.write_bytes(side_by_side(original.read_bytes(), attacked.read_bytes()))
     story.say(f"    [cyan]{escape(str(attacked))}[/], its report [cyan]{escape(str(found))}[/],")
