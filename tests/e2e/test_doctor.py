@@ -20,7 +20,7 @@ from countermark.cli.diagnosis import Diagnosis
 from countermark.cli.doctor import EXTRAS
 from countermark.cli.doctor_elsewhere import generator, objects, witnesses
 from countermark.cli.main import run
-from countermark.errors import MissingExtra
+from countermark.errors import MissingExtra, SettingsInvalid
 from countermark.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -63,6 +63,7 @@ def test_what_settings_name_and_is_not_there_fails(
         credentials = {{chain = "/nope/chain.pem", key = "/nope/key.pem", anchors = "/nope/anchors.pem"}}
         [audit]
         url = "postgresql://nobody@127.0.0.1:1/log"
+        signed = "postgresql://nobody@127.0.0.1:1/signed"
         witness_quorum = 1
         witnesses = [
           {{name = "w.example/a", url = "http://127.0.0.1:1", vkey = "{vkeys[0]}"}},
@@ -74,7 +75,7 @@ def test_what_settings_name_and_is_not_there_fails(
     assert code == 1
     failed = {name for name, (state, _) in found.items() if state == "failed"}
     assert failed >= {"generator", "watermark", "image models", "object store", "keys", "certificate", "anchors"}
-    assert failed >= {"audit log", "witness w.example/a", "witness w.example/b"}
+    assert failed >= {"audit log", "signed heads", "witness w.example/a", "witness w.example/b"}
     assert found["extra nudenet"][0] == "absent"
     assert not Path(os.environ["COUNTERMARK_HOME"]).exists()
 
@@ -91,6 +92,14 @@ def test_a_missing_key_beside_others_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert _keys(settings()).state == "ok"
     (Path(os.environ["COUNTERMARK_HOME"]) / "keys" / "pseudonym-00.key").unlink()
     assert _keys(settings()) == Diagnosis("keys", "warning", "missing: pseudonym", "countermark keys init")
+
+
+def test_signed_heads_in_a_database_are_looked_at_and_not_made(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from countermark.cli.doctor import _signed_heads
+
+    assert _signed_heads(settings(audit__url="postgresql://elsewhere/log", audit__signed=database)).state == "ok"
+    with pytest.raises(SettingsInvalid, match="log in files"):
+        _signed_heads(settings(audit__signed=database))
 
 
 def test_words_in_images_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:

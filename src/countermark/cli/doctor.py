@@ -18,7 +18,7 @@ import click
 from countermark.cli.diagnosis import Diagnosis, guarded
 from countermark.cli.doctor_elsewhere import GENERATING, generator, objects, witnesses
 from countermark.cli.output import common, console, load, print_json
-from countermark.errors import EXIT_INTERNAL
+from countermark.errors import EXIT_INTERNAL, MissingExtra
 from countermark.keys.ring import OF_AN_INSTALLATION
 from countermark.keys.uri import SECRET_BYTES
 from countermark.settings import Settings
@@ -96,6 +96,8 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
         yield from guarded("anchors", lambda: _anchors(settings))
     if there or settings.audit.url:
         yield from guarded("audit log", lambda: _log(settings))
+    if settings.audit.signed:
+        yield from guarded("signed heads", lambda: _signed_heads(settings))
     if settings.audit.witnesses:
         yield from witnesses(settings)
 
@@ -276,3 +278,18 @@ def _log(settings: Settings) -> Diagnosis:
         return Diagnosis("audit log", "ok", f"{log.origin}, {log.size} entries; to prove them: countermark log verify")
     finally:
         log.close()
+
+
+def _signed_heads(settings: Settings) -> Diagnosis:
+    """The record of signed heads in a database of its own, without which nothing can be written."""
+    from countermark.compose import Home
+
+    if not settings.audit.url:
+        Home(settings).open_log(read_only=True).close()  # refuses it: a log in files has its record in a file
+    if util.find_spec("psycopg") is None:
+        raise MissingExtra("postgres", "A record of signed heads in PostgreSQL")
+    from countermark.audit.stores.postgres.signed import PostgresSigned
+
+    record = PostgresSigned(settings.audit.signed, read_only=True)
+    record.close()
+    return Diagnosis("signed heads", "ok", record.name)
