@@ -145,7 +145,7 @@ def measure(label: str, pictures: Iterator[tuple[str, np.ndarray]], stage: Image
         findings = stage.assess(pixels)
         said = next(f.reason for f in findings if f.category == "sexual")
         decided.append((name, decide(policy, findings, Stage.IMAGE), said))
-    seen = [one for one in decided if not one[1].rule.endswith("on_not_assessed")]
+    seen = [one for one in decided if not one[1].unseen]
     blocked, held = (
         exact_share(sum(decision.outcome is outcome for _, decision, _ in seen), len(seen))
         for outcome in (Outcome.BLOCK, Outcome.REVIEW)

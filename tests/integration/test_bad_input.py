@@ -105,7 +105,7 @@ def test_a_folder_of_strange_pictures_gets_a_line_each(tmp_path: Path, capsys: p
     for line in map(json.loads, capsys.readouterr().out.splitlines()):
         told[Path(line["file"]).name] = line["error"]["code"] if "error" in line else line["decision"]["outcome"]
         if told[Path(line["file"]).name] == "block":
-            assert line["decision"]["rule"] == "sexual.image.on_not_assessed"
+            assert line["decision"]["rule"] == "on_not_assessed.image"
             assert "recognise anything" in line["decision"]["reasons"][0]
     assert told == expected
 
@@ -132,7 +132,7 @@ def test_a_missing_or_altered_model_stops_every_picture_and_says_so(
     with Countermark(settings, image_safety=stage) as cm:
         result = cm.mark(photograph("coffee", 256), model="some/model")
         _, event = cm.log.list(limit=1)[0]
-    assert (result.outcome, result.decision.rule) == ("refused", "sexual.image.on_not_assessed")
+    assert (result.outcome, result.decision.rule) == ("refused", "on_not_assessed.image")
     code = {"missing": "weights_missing", "altered": "weights_mismatch"}[broken]
     assert f"the model yahoo.open_nsfw cannot be used ({code})" in result.decision.reasons[0]
     assert (event.type, event.reasons) == (EventType.REFUSED, result.decision.reasons)

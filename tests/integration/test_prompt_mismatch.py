@@ -75,7 +75,7 @@ def test_nothing_is_required_unless_the_policy_names_it(settings: Settings) -> N
     )
     assert decision.outcome is Outcome.ALLOW
     _, strict = check(matching(), prompt=CLEAN_PROMPT, image=photograph("coffee"))
-    assert (strict.outcome, strict.rule) == (Outcome.BLOCK, "prompt_mismatch.image.on_not_assessed")
+    assert (strict.outcome, strict.rule) == (Outcome.BLOCK, "on_not_assessed.image")
 
 
 def test_a_mismatch_is_held_for_a_person(settings: Settings) -> None:
@@ -133,7 +133,7 @@ def test_a_model_that_settings_name_is_asked(
     capsys.readouterr()
     code = run(["check", "--image", "coffee.png", "--policy", "matching.yaml", "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert (code, told["decision"]["rule"]) == (20, "prompt_mismatch.image.on_not_assessed")
+    assert (code, told["decision"]["rule"]) == (20, "on_not_assessed.image")
     assert "no prompt is known" in told["decision"]["reasons"][0]
     code = run(["check", "--image", "coffee.png", "--prompt", "a dog", "--policy", "matching.yaml", "--json"])
     told = json.loads(capsys.readouterr().out)

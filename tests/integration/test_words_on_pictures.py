@@ -53,7 +53,7 @@ def test_harmless_words_pass_and_without_the_reader_nothing_does(tmp_path: Path,
     assert check(policy, image=image, settings=reading(tmp_path))[1].outcome is Outcome.ALLOW
     _, unread = check(policy, image=image, settings=Settings(home=tmp_path))
     assert unread.outcome is Outcome.BLOCK
-    assert unread.rule == "text_in_image.image.on_not_assessed"
+    assert unread.rule == "on_not_assessed.image"
 
 
 def test_words_on_a_picture_are_sent_to_no_service(

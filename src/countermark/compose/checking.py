@@ -89,7 +89,8 @@ def check(
 ) -> tuple[tuple[Finding, ...], Decision]:
     """Assess a prompt, an image or both, and let policy decide; nothing is generated or recorded.
 
-    Of both, the stricter decision counts, and whoever compares images with prompts is asked too.
+    Of both, the stricter decision counts (of two alike, one that rests on something seen), and whoever compares images
+    with prompts is asked too.
 
     Args:
         policy: decides.
@@ -112,7 +113,7 @@ def check(
         known = Known(raster.sha256, prompt or "")
         findings += look_through(image_safety or default_image_safety(settings), raster, known)
         decisions.append(name_mismatch(decide(policy, findings, Stage.IMAGE), findings))
-    return findings, max(decisions, key=lambda decision: decision.outcome.rank)
+    return findings, max(decisions, key=lambda decision: (decision.outcome.rank, not decision.unseen))
 
 
 def to_raster(image: Any) -> imaging.Raster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from countermark.model.asset import Asset, MediaType
 from countermark.model.custody import AccessRecord, ErasureRecord, ExportRecord, HeldBack, HoldRecord
-from countermark.model.decision import BLOCKING, Decision, Outcome
+from countermark.model.decision import BLOCKING, ON_NOT_ASSESSED, Decision, Outcome
 from countermark.model.event import (
     EVENT_SCHEMA,
     ActorRef,
@@ -15,7 +15,7 @@ from countermark.model.event import (
     PolicyRef,
     PromptCommitment,
 )
-from countermark.model.finding import Category, DetectorRef, Finding, FindingState, Region, Severity, Stage
+from countermark.model.finding import UNUSABLE, Category, DetectorRef, Finding, FindingState, Region, Severity, Stage
 from countermark.model.marks import (
     AuditEvidence,
     FingerprintEvidence,
@@ -33,6 +33,8 @@ __all__ = [
     "BLOCKING",
     "EVENT_SCHEMA",
     "MAX_PROMPT_CHARS",
+    "ON_NOT_ASSESSED",
+    "UNUSABLE",
     "AccessRecord",
     "ActorRef",
     "Asset",

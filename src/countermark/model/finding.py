@@ -48,6 +48,11 @@ Severity = Literal[0, 2, 4, 6]
 """The scale of Azure AI Content Safety: 0 safe, 2 low, 4 medium, 6 high."""
 
 
+UNUSABLE: Final = "unusable"
+"""Signal of a finding that is *not assessed* because what should have looked is there and cannot be used (damaged,
+altered, unreadable). A policy that lets pass what nobody was set up to look for does not let this pass."""
+
+
 class DetectorRef(Frozen):
     """Which detector spoke. ``digest`` is the SHA-256 of its weights or rule files, where it has any."""
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from countermark.model import Category, Decision, Finding, FindingState, Outcome, Severity, Stage
+from countermark.model import (
+    ON_NOT_ASSESSED,
+    UNUSABLE,
+    Category,
+    Decision,
+    Finding,
+    FindingState,
+    Outcome,
+    Severity,
+    Stage,
+)
 from countermark.policy.schema import Band, Policy
 
 
@@ -22,15 +32,18 @@ class _Hit:
     """Why the category was not assessed, where that is what the rule fired on."""
 
     @property
-    def weight(self) -> tuple[int, int]:
-        return self.outcome.rank, self.severity or 0
+    def weight(self) -> tuple[int, bool, int]:
+        """Of two that are as strict, what somebody saw decides before what nobody could look at."""
+        return self.outcome.rank, self.scored, self.severity or 0
 
 
 def decide(policy: Policy, findings: Iterable[Finding], stage: Stage) -> Decision:
     """Judge the findings of one stage.
 
     Every category that the policy names for this stage must have been assessed: a category with no finding at all, or
-    with any finding that was ``not_assessed``, falls under ``on_not_assessed`` (default: block).
+    with any finding that was ``not_assessed``, falls under ``on_not_assessed`` (default: block). A decision that rests
+    on that names no category, since nobody saw any: a trail searched for one must not turn up those whose request could
+    not be looked at. Its reasons tell which categories were not assessed, and why.
 
     Args:
         policy: the policy in force.
@@ -101,10 +114,11 @@ def _judge(policy: Policy, category: Category, stage: Stage, band: Band, finding
     hits: list[_Hit] = []
     unseen = [f for f in findings if f.state is FindingState.NOT_ASSESSED]
     if unseen or not findings:
-        why = unseen[0].reason if unseen else "no detector of this category is installed"
-        outcome = policy.on_silence(band)
+        why = "; ".join(dict.fromkeys(f.reason for f in unseen)) or "no detector of this category is installed"
         reason = f"{category} was not assessed: {why}."
-        hits.append(_Hit(outcome, f"{rule}.on_not_assessed", reason, category, unseen=why))
+        unusable = any(UNUSABLE in f.signals for f in unseen)
+        outcome = policy.on_unusable(band) if unusable else policy.on_silence(band)
+        hits.append(_Hit(outcome, f"{ON_NOT_ASSESSED}.{stage}", reason, category, unseen=why))
     for finding in findings:
         if finding.score is None:
             continue
@@ -137,7 +151,7 @@ def _decision(policy: Policy, hits: list[_Hit], stage: Stage) -> Decision:
         policy_version=policy.metadata.version,
         policy_digest=policy.digest,
         reasons=_reasons(fired),
-        category=top.category,
+        category=top.category if top.scored else None,
         severity=top.severity,
         stage=stage if fired else None,
     )

@@ -43,7 +43,7 @@ class Band(_Redacting):
     A score at or above ``block`` blocks, at or above ``review`` holds the image for a person, at or above ``redact``
     has what was found blurred: where a detector says where it is, and a second look finds nothing more, the image may
     go, otherwise it is held. Likewise for severities. ``on_not_assessed`` says what happens when any detector of this
-    category could not look.
+    category could not look; where what should have looked is damaged (a hash list, say), no milder than ``on_error``.
     """
 
     redact: Score | None = None
@@ -119,6 +119,13 @@ class Policy(_Strict):
     def on_silence(self, band: Band) -> Outcome:
         """The outcome where a category of this band was not assessed: its own, or the policy's default."""
         return band.on_not_assessed or self.defaults.on_not_assessed
+
+    def on_unusable(self, band: Band) -> Outcome:
+        """The outcome where what should have looked is damaged: an error, so never milder than ``on_error``.
+
+        Whoever lets silence pass says that nobody has to look, not that what was set up to look may be broken.
+        """
+        return max(self.on_silence(band), self.defaults.on_error, key=lambda outcome: outcome.rank)
 
     @cached_property
     def digest(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from countermark.errors import NotFound, PolicyInvalid
-from countermark.model import Category, DetectorRef, Finding, FindingState, Outcome, Severity, Stage
+from countermark.model import UNUSABLE, Category, DetectorRef, Finding, FindingState, Outcome, Severity, Stage
 from countermark.policy import Policy, decide, decide_failure, load_policy
 from countermark.safety import TermLists
 from countermark.yaml_file import parse_yaml
@@ -62,6 +62,17 @@ def test_what_was_not_assessed_blocks_unless_the_band_says_otherwise() -> None:
     assert decide(lenient, [unseen(Category.VIOLENCE)], Stage.PROMPT).outcome is Outcome.ALLOW
     holding = policy("defaults: {on_not_assessed: review}\ncategories: {violence: {prompt: {block: 0.8}}}")
     assert decide(holding, [], Stage.PROMPT).outcome is Outcome.REVIEW
+
+
+def test_consent_to_silence_is_none_to_damage() -> None:
+    lenient = "categories: {violence: {prompt: {block: 0.8, on_not_assessed: allow}}}"
+    damaged = [unseen(Category.VIOLENCE), unseen(Category.VIOLENCE).model_copy(update={"signals": (UNUSABLE,)})]
+    assert decide(policy(lenient), damaged[:1], Stage.PROMPT).outcome is Outcome.ALLOW
+    assert decide(policy(lenient), damaged, Stage.PROMPT).outcome is Outcome.BLOCK
+    holding = policy("defaults: {on_error: review, on_not_assessed: allow}\n" + lenient)
+    assert decide(holding, damaged, Stage.PROMPT).outcome is Outcome.REVIEW
+    strict = policy("defaults: {on_error: review}\n" + VIOLENCE)
+    assert decide(strict, damaged, Stage.PROMPT).outcome is Outcome.BLOCK
 
 
 def test_one_silent_detector_stops_even_where_another_says_safe() -> None:

@@ -37,12 +37,37 @@ def test_what_was_found_is_named(score: float, severity: int, said: str) -> None
     assert said in decision_line(decision)
 
 
-def test_what_was_not_looked_at_is_named_too() -> None:
-    findings = [not_assessed(Stage.IMAGE, category, DETECTOR, "no weights") for category in POLICY.categories]
-    decision = decide(POLICY, findings, Stage.IMAGE)
+@pytest.mark.parametrize("stage", Stage)
+def test_what_could_not_be_looked_at_is_filed_under_no_category(stage: Stage) -> None:
+    decision = decide(POLICY, [not_assessed(stage, c, DETECTOR, "no weights") for c in POLICY.categories], stage)
     assert decision.outcome is Outcome.BLOCK
-    assert "severity not known (not assessed), stage image, rule " in decision.sentence
-    assert f"category {decision.category}," in decision.sentence
+    assert decision.unseen
+    assert (decision.category, decision.severity, decision.stage) == (None, None, stage)
+    assert decision.sentence == f"blocked: not assessed, stage {stage}, rule on_not_assessed.{stage}"
+    assert "sexual" in decision.reasons[0]
+
+
+def test_what_was_seen_decides_before_what_was_not() -> None:
+    findings = [
+        assessed(Stage.PROMPT, category, DETECTOR, 0.9, 0)
+        if category is Category.HATE
+        else not_assessed(Stage.PROMPT, category, DETECTOR, "no weights")
+        for category in POLICY.categories
+    ]
+    decision = decide(POLICY, findings, Stage.PROMPT)
+    assert (decision.category, decision.rule) == (Category.HATE, "hate.prompt.block")
+    assert not decision.unseen
+    assert decision.reasons[1].startswith("sexual_minors, ")
+
+
+def test_every_cause_is_told() -> None:
+    findings = [
+        not_assessed(Stage.PROMPT, category, DETECTOR, reason)
+        for category in POLICY.categories
+        for reason in ("nobody reads Klingon", "weights missing")
+    ]
+    (reason,) = decide(POLICY, findings, Stage.PROMPT).reasons
+    assert reason.endswith("were not assessed: nobody reads Klingon; weights missing.")
 
 
 def test_what_was_not_looked_at_for_one_cause_is_told_in_one_sentence() -> None:

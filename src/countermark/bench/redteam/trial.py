@@ -223,7 +223,7 @@ def _decided(policy: Policy, stage: Stage, look: Callable[[], tuple[Finding, ...
 
 def _fate(decision: Decision) -> Fate:
     by_image = decision.stage is Stage.IMAGE
-    if decision.rule.startswith("on_error") or decision.rule.endswith(".on_not_assessed"):
+    if decision.unseen or decision.rule.startswith("on_error"):
         return "unseen_by_image" if by_image else "unseen_by_prompt"
     if decision.outcome is Outcome.BLOCK:
         return "blocked_by_image" if by_image else "blocked_by_prompt"

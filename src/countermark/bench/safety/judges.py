@@ -26,7 +26,6 @@ TFIDF: Final = "char TF-IDF"
 PEERS: Final = (WORD_LIST, PROFANITY, TFIDF)
 _FLAG: Final = 0.5
 _FOLDS: Final = 4
-_NOT_ASSESSED: Final = ".on_not_assessed"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class House:
                 category = finding.category.value
                 scores[category] = max(finding.score, scores.get(category, 0.0))
         blind = any(f.state is FindingState.NOT_ASSESSED and f.category in named for f in findings)
-        found = decision.outcome is not Outcome.ALLOW and not decision.rule.endswith(_NOT_ASSESSED)
+        found = decision.outcome is not Outcome.ALLOW and not decision.unseen
         ranked = scores and (found or not blind)
         return Verdict(
             risk=max(scores.values()) if ranked else None,

@@ -136,7 +136,7 @@ def measure_pictures(
             continue
         first = pixels if first is None else first
         decision = decide(policy, stage.assess(pixels), Stage.IMAGE)
-        found = decision.outcome is not Outcome.ALLOW and not decision.rule.endswith(".on_not_assessed")
+        found = decision.outcome is not Outcome.ALLOW and not decision.unseen
         judged.setdefault(picture.label, []).append((decision.outcome, found))
         counts = flagged_by.setdefault(picture.label, Counter(dict.fromkeys(detectors, 0)))
         for name, detector in detectors.items():
