@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from countermark.errors import AssetInvalid, AssetTooLarge, CountermarkError, NotFound, OutputUnwritable
+from countermark.files import open_file
 from countermark.model import MediaType
 
 MAX_BYTES: Final = 64 * 2**20
@@ -89,11 +90,11 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         NotFound: there is no such file.
-        AssetInvalid: it is a folder, or cannot be read.
+        AssetInvalid: it is a folder, a pipe or a device, or cannot be read.
         AssetTooLarge: it holds more than :data:`MAX_BYTES`.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
@@ -129,7 +130,7 @@ def decode(data: bytes, name: str = "the image") -> Raster:
     except MemoryError as error:
         raise AssetTooLarge(f"{name} needs more memory than there is.") from error
     except UnidentifiedImageError as error:
-        raise AssetInvalid(f"{name} is not an image that we can read.") from error
+        raise AssetInvalid(f"{name} is not a PNG, JPEG, WebP, AVIF, TIFF or GIF image.") from error
     except CountermarkError:
         raise
     except Exception as error:  # a decoder fed with a hostile file may raise anything at all
@@ -164,7 +165,7 @@ def _decode_opened(image: Image.Image, data: bytes, name: str) -> Raster:
     if getattr(image, "is_animated", False):  # unlike n_frames, this does not walk through a million frames
         if image.format != "MPO":
             raise AssetInvalid(
-                f"{name} is animated or has several pages; only still images can be marked.",
+                f"{name} is animated or has several pages; only still images can be read.",
                 remedy="Give its frames one by one.",
             )
         notices.append("The file holds further pictures (MPO); only the first was read.")

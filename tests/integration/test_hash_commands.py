@@ -115,7 +115,28 @@ def test_the_very_file_is_refused_by_its_bytes(
         assert decision.outcome == "block"
         generated = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(photo))[0]
     assert any("SHA-256" in finding.reason for finding in findings)
-    assert generated.decision.rule == "hash_match.image.on_not_assessed"
+    assert generated.decision.rule == "on_not_assessed.image"
+
+
+def test_a_damaged_list_stops_under_the_shipped_policy(
+    tmp_path: Path, settings: Settings, photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, source = tmp_path / "photo.png", tmp_path / "files.txt"
+    picture.write_bytes(encode(Raster(photo), "image/png"))
+    source.write_text(hashlib.sha256(picture.read_bytes()).hexdigest())
+    home = ["--home", str(settings.home)]
+    assert run(["check", "--image", str(picture), *home]) == 0, "no list has been imported"
+    assert run(["hashes", "import", str(source), "--list", "files", "--type", "sha256", *home]) == 0
+    assert run(["check", "--image", str(picture), *home]) == 20
+    (file,) = (settings.home / "hashes").iterdir()
+    file.write_bytes(file.read_bytes() + b"xx")
+    capsys.readouterr()
+    assert run(["check", "--image", str(picture), "--json", *home]) == 20
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert (decision["category"], decision["rule"]) == (None, "on_not_assessed.image")
+    assert decision["reasons"] == [
+        "hash_match was not assessed: the hash list 'files' cannot be used (hash_list_damaged)."
+    ]
 
 
 def test_with_no_list_a_policy_that_names_them_stops(

@@ -205,9 +205,14 @@ def _hash_lists(settings: Settings) -> Iterator[Diagnosis]:
     from countermark.compose.hash_lists import hash_lists
 
     store = hash_lists(settings.home)
-    for name in store.names():
+    try:
+        names = store.names()
+    except CountermarkError as error:
+        yield Diagnosis("hash lists", "failed", error.message, error.remedy)
+        return
+    for name in names:
         yield from guarded(f"hash list {name}", partial(_hash_list, store, name))
-    if store.names():
+    if names:
         yield from guarded("hash lists", lambda: _heeded(settings))
 
 
@@ -225,7 +230,7 @@ def _heeded(settings: Settings) -> Diagnosis:
         remedy = "Name it in your policy: hash_match: {image: {severity: {review: 2, block: 6}}}"
         return Diagnosis("hash lists", "warning", "policy does not name hash_match: a hit stops nothing", remedy)
     if policy.on_silence(stages.image) is Outcome.ALLOW:
-        remedy = "Take on_not_assessed away from hash_match in your policy: then a damaged list stops the release."
+        remedy = "Take on_not_assessed away from hash_match in your policy: then it stops these, too."
         return Diagnosis("hash lists", "warning", "policy lets pass what a list could not be asked about", remedy)
     return Diagnosis("hash lists", "ok", "policy heeds them, and stops what they could not be asked about")
 

@@ -298,7 +298,7 @@ def check_prompt(prompt: str) -> None:
     except UnicodeEncodeError as error:
         raise PromptInvalid(f"The prompt is not valid Unicode at character {error.start}.") from error
     if not any(unicodedata.category(c)[0] in "LNSP" for c in prompt):
-        raise PromptInvalid("The prompt is empty.")
+        raise PromptInvalid("The prompt is empty, or holds nothing that can be seen.")
 
 
 def _request_params(request: GenerationRequest) -> dict[str, str]:

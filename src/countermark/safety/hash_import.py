@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, Literal, get_args
 import orjson
 
 from countermark.errors import HashListInvalid, NotFound
+from countermark.files import open_file
 
 HashKind = Literal["pdq", "sha256"]
 ListFormat = Literal["text", "csv", "jsonl"]
@@ -75,7 +76,7 @@ def read_hashes(
             remedy="Add --type pdq or --type sha256.",
         )
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if path.stat().st_size > MAX_IMPORT_BYTES:
                 raise HashListInvalid(f"{path} holds more than {MAX_IMPORT_BYTES // 2**30} GiB.", remedy="Split it.")
             yield from _batches(_ROWS[form](_Lines(path, file)), path, kind, skip_others)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import CountermarkError
-from countermark.model import Category, DetectorRef, Finding, Stage
+from countermark.model import UNUSABLE, Category, DetectorRef, Finding, Stage
 from countermark.safety.hash_store import HashList, HashListStore
 from countermark.safety.interface import assessed, not_assessed
 from countermark.safety.known import Known
@@ -62,8 +62,8 @@ class HashListClassifier:
     """Looks pictures up in an installation's hash lists; answers for ``hash_match`` alone.
 
     Lists that are imported or removed while it runs are noticed at the next picture. A list that cannot be read is a
-    finding of its own, *not assessed*, beside whatever the others say. A look-alike has severity 6; one of a picture
-    without features, whose hash says little, has severity 2.
+    finding of its own, *not assessed* and :data:`~countermark.model.UNUSABLE`, beside whatever the others say. A
+    look-alike has severity 6; one of a picture without features, whose hash says little, has severity 2.
 
     Args:
         store: the lists.
@@ -109,11 +109,11 @@ class HashListClassifier:
                 return self._look_up(pixels, bytes.fromhex(sha256))
             except Exception as error:  # whatever it is, nobody looked
                 detector = DetectorRef(id=_ID, version=_VERSION)
-                return (self._silent(f"the look-up failed ({type(error).__name__})", detector),)
+                return (self._unusable(f"the look-up failed ({type(error).__name__})", detector),)
 
     def _look_up(self, pixels: NDArray[np.uint8], digest: bytes) -> tuple[Finding, ...]:
         detector = self._reference()
-        broken = [self._silent(reason, detector) for reason in self._broken]
+        broken = [self._unusable(reason, detector) for reason in self._broken]
         if not self._lists:
             return tuple(broken) or (self._silent("no hash list has been imported", detector),)
         nearest: dict[int, int] = {}
@@ -158,7 +158,12 @@ class HashListClassifier:
         if state == self._state:
             return
         self._lists, self._broken, self._search = [], [], self._new_search()
-        for name in self._store.names():
+        try:
+            names = self._store.names()
+        except CountermarkError as error:
+            names = ()
+            self._broken.append(f"the folder of the hash lists cannot be used ({error.code})")
+        for name in names:
             try:
                 self._take(self._store.read(name))
             except CountermarkError as error:
@@ -177,6 +182,10 @@ class HashListClassifier:
             return DetectorRef(id=_ID, version=_VERSION)
         lines = [f"{entry.digest}  {entry.name}\n" for entry in self._lists] + [f"{why}\n" for why in self._broken]
         return DetectorRef(id=_ID, version=_VERSION, digest=hashlib.sha256("".join(lines).encode()).hexdigest())
+
+    @staticmethod
+    def _unusable(reason: str, detector: DetectorRef) -> Finding:
+        return not_assessed(Stage.IMAGE, Category.HASH_MATCH, detector, reason, (UNUSABLE,))
 
     @staticmethod
     def _silent(reason: str, detector: DetectorRef) -> Finding:

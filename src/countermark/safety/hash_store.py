@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import HashListDamaged, HashListInvalid, NotFound, OutputUnwritable
+from countermark.files import open_file
 from countermark.imaging import write_new
 from countermark.safety.hash_import import HASH_BYTES, Batch, HashKind
 
@@ -75,17 +76,28 @@ class HashListStore:
         self.folder = folder
 
     def names(self) -> tuple[str, ...]:
-        """The lists, by name."""
-        if not self.folder.is_dir():
-            return ()
-        return tuple(sorted(p.name.removesuffix(SUFFIX) for p in self.folder.glob(f"*{SUFFIX}") if p.is_file()))
+        """The lists, by name; whatever has a list's name and cannot be read as one is among them.
+
+        Raises:
+            HashListDamaged: the folder is there and cannot be read.
+        """
+        try:
+            found = [entry.name for entry in os.scandir(self.folder)]
+        except OSError as error:
+            if not os.path.lexists(self.folder):
+                return ()
+            raise HashListDamaged(
+                f"The folder of the hash lists, {self.folder}, cannot be read: {error.strerror or error}.",
+                remedy="It must be a folder that countermark may read; lists are imported into it.",
+            ) from error
+        return tuple(sorted(name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX)))
 
     def state(self) -> tuple[tuple[str, int, int, int], ...]:
         """Something that changes whenever a list does: cheap enough to ask before every look-up."""
         try:
-            found = [(entry.name, entry.stat()) for entry in os.scandir(self.folder) if entry.name.endswith(SUFFIX)]
-        except OSError:
-            return ()
+            found = [(entry.name, _stat(entry)) for entry in os.scandir(self.folder) if entry.name.endswith(SUFFIX)]
+        except OSError as error:
+            return (("", error.errno or 0, 0, 0),)
         return tuple(sorted((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found))
 
     def read(self, name: str) -> HashList:
@@ -97,13 +109,13 @@ class HashListStore:
         """
         path = self._path(name)
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 data = file.read(MAX_HASHES * HASH_BYTES + 2**20)
-        except FileNotFoundError as error:
-            raise NotFound(
-                f"There is no hash list {name!r}.", remedy="See the lists with: countermark hashes list"
-            ) from error
         except OSError as error:
+            if not os.path.lexists(path):
+                raise NotFound(
+                    f"There is no hash list {name!r}.", remedy="See the lists with: countermark hashes list"
+                ) from error
             raise HashListDamaged(f"The hash list {name!r} cannot be read: {error.strerror or error}.") from error
         return _parse(name, data)
 
@@ -111,13 +123,14 @@ class HashListStore:
         """Add hashes to a list, which is made if it does not exist; what the list already has is left out.
 
         Raises:
-            HashListInvalid: the name cannot be used, or the list or the number of lists would grow beyond its bound.
+            HashListInvalid: the name cannot be used, there is no hash to add, or the list or the number of lists would
+                grow beyond its bound.
             HashListDamaged: the list on disk is damaged; nothing was changed.
             OutputUnwritable: the file cannot be written, or another process changed the list in between.
         """
         path = self._path(name)
         before = self.state()
-        exists = path.is_file()
+        exists = os.path.lexists(path)
         if not exists and len(self.names()) >= MAX_LISTS:
             raise HashListInvalid(f"There are {MAX_LISTS} lists already.", remedy="Remove one that is out of use.")
         old = self.read(name) if exists else HashList(name, _seed(name).hex(), _by_kind({}))
@@ -125,6 +138,12 @@ class HashListStore:
         new = {kind: _fresh(old.hashes[kind], hashes) for kind, hashes in given.items()}
         count = sum(map(len, new.values()))
         known = sum(map(len, given.values())) - count
+        if not count and not known:
+            left_out = f" besides {others:,} of types that cannot be looked up" if others else ""
+            raise HashListInvalid(
+                f"There is no hash to import{left_out}: the list {name!r} is as it was.",
+                remedy="Ask whoever keeps the list for a fresh copy.",
+            )
         if not count:
             return Added(0, known, others, old.digest)
         digest = bytes.fromhex(old.digest)
@@ -171,6 +190,13 @@ class HashListStore:
             raise OutputUnwritable(f"{self.folder} cannot be made: {error.strerror or error}.") from error
 
 
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:  # a link that leads nowhere
+        return entry.stat(follow_symlinks=False)
+
+
 def _collect(batches: Iterable[Batch], room: int, name: str) -> tuple[dict[HashKind, Hashes], int]:
     """All batches as one array for each kind."""
     parts: dict[HashKind, list[Hashes]] = {kind: [] for kind in get_args(HashKind)}
@@ -211,7 +237,7 @@ def _seed(name: str) -> bytes:
 
 def _parse(name: str, data: bytes) -> HashList:
     damaged = HashListDamaged(f"The hash list {name!r} is damaged, or was altered.")
-    if data[: len(MAGIC)] != MAGIC:
+    if data[: len(MAGIC)] != MAGIC or len(data) == len(MAGIC):  # no import leaves a list without hashes
         raise damaged
     digest, at, view = _seed(name), len(MAGIC), memoryview(data)
     parts: dict[HashKind, list[Hashes]] = {kind: [] for kind in get_args(HashKind)}

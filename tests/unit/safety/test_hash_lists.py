@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.conftest import photograph
 from countermark.compose.hash_lists import PdqSearch, with_hash_lists
 from countermark.errors import HashListDamaged, HashListInvalid, NotFound
 from countermark.fingerprint import pdq
-from countermark.model import Category, FindingState
+from countermark.model import UNUSABLE, Category, FindingState
 from countermark.safety import ImageEnsemble
 from countermark.safety.hash_import import MAX_LINE, Batch, read_hashes
 from countermark.safety.hash_list import HashListClassifier
@@ -166,9 +167,8 @@ def test_every_changed_byte_and_every_cut_is_noticed(store: HashListStore) -> No
     after_a_block = len(good) - (16 + 32 + 32)
     for length in (*range(after_a_block), *range(after_a_block + 1, len(good))):
         path.write_bytes(good[:length])
-        if length != 16:  # the empty list: as many hashes as it says
-            with pytest.raises(HashListDamaged):
-                store.read("ours")
+        with pytest.raises(HashListDamaged):
+            store.read("ours")
     path.write_bytes(good)
     path.rename(path.with_name("theirs.hashes"))
     with pytest.raises(HashListDamaged):
@@ -204,6 +204,25 @@ def test_lists_are_bounded_in_number_and_can_be_removed(store: HashListStore) ->
         store.remove("list-0")
     with pytest.raises(NotFound):
         store.read("list-0")
+
+
+def test_an_import_without_a_hash_is_no_import(store: HashListStore, written: Callable[..., Path]) -> None:
+    with pytest.raises(HashListInvalid, match="no hash to import: "):
+        store.add("ours", read_hashes(written("empty.txt", "# nothing\n"), kind="pdq"))
+    others = written("others.csv", "hash,type\nx,photodna\ny,md5\n")
+    with pytest.raises(HashListInvalid, match="besides 2 of types that cannot be looked up"):
+        store.add("ours", read_hashes(others, skip_others=True))
+    assert store.names() == ()
+
+
+def test_a_pipe_is_not_opened(store: HashListStore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(HashListInvalid, match="a pipe, not a file"):
+        read(tmp_path / "pipe.txt", kind="pdq")
+    store.folder.mkdir()
+    os.mkfifo(store.folder / "ours.hashes")
+    with pytest.raises(HashListDamaged, match="a pipe, not a file"):
+        store.read("ours")
 
 
 # --- looking up ---
@@ -297,6 +316,34 @@ def test_a_damaged_list_is_never_silent(
     assert "hash_list_damaged" in broken.reason
     (alone,) = classifier.assess(photograph("astronaut"))
     assert alone.state is FindingState.NOT_ASSESSED
+    assert alone.signals == (UNUSABLE,)
+
+
+@pytest.mark.parametrize(
+    "how", ["a link that leads nowhere", "a folder", "a pipe", "an empty file", "no folder at all"]
+)
+def test_a_list_that_something_else_stands_for_is_never_silent(
+    store: HashListStore, classifier: HashListClassifier, photo: NDArray[np.uint8], how: str
+) -> None:
+    store.add("ours", [of_pictures(photo)])
+    (path,) = store.folder.iterdir()
+    path.unlink()
+    if how == "a link that leads nowhere":
+        path.symlink_to("elsewhere")
+    elif how == "a folder":
+        path.mkdir()
+    elif how == "a pipe":
+        os.mkfifo(path)
+    elif how == "an empty file":
+        path.touch()
+    else:
+        store.folder.rmdir()
+        store.folder.write_bytes(b"")
+    for _ in range(2):
+        (finding,) = classifier.assess(photo)
+        assert finding.state is FindingState.NOT_ASSESSED
+        assert finding.signals == (UNUSABLE,)
+        assert "hash_list_damaged" in finding.reason
 
 
 def test_a_list_that_comes_or_goes_is_noticed(
