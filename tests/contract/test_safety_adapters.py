@@ -120,6 +120,23 @@ def test_openai_s_missing_or_absurd_score_leaves_its_category_unassessed_alone()
     }
 
 
+@pytest.mark.parametrize("kind", ["openai-prompt", "openai-image"])
+def test_openai_s_flag_for_something_that_is_not_read_is_no_all_clear(kind: str) -> None:
+    def newer(*request: object) -> tuple[int, bytes]:
+        status, data = like_openai({"violence": 0.9})(*request)  # type: ignore[misc,arg-type]
+        answer = json.loads(data)
+        answer["results"][0]["flagged"] = True
+        answer["results"][0]["categories"]["weapons"] = True
+        return status, json.dumps(answer).encode()
+
+    with serving(newer) as (url, _):
+        findings = ask(make(kind, url), photograph("astronaut")) if "image" in kind else ask(make(kind, url))
+    found = findings.pop(Category.VIOLENCE)
+    assert found.severity == 6, "what has a score of its own is told all the same"
+    assert {finding.state for finding in findings.values()} == {FindingState.NOT_ASSESSED}
+    assert "under none of the labels that are read" in findings[Category.SEXUAL].reason
+
+
 @pytest.mark.parametrize("kind", ["azure-prompt", "azure-image"])
 def test_azure_s_severities_are_ours(kind: str) -> None:
     with serving(like_azure(Sexual=6, Violence=4, Hate=2)) as (url, asked):

@@ -22,6 +22,8 @@ from countermark.safety.adapters.opinion import (
 from countermark.safety.adapters.pictures import as_jpeg
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -61,10 +63,15 @@ class _Moderation:
         results = answer.get("results")
         if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
             raise CouldNotLook("did not answer with one result")
-        return {category: self._said(results[0], LABELS[category], kind) for category in categories}
+        said = {category: self._said(results[0], LABELS[category], kind) for category in categories}
+        known = [label for category in categories for label in LABELS[category]]
+        if results[0].get("flagged", False) is False or _flagged(results[0], known):
+            return said
+        why = CouldNotLook("flagged it, and under none of the labels that are read")
+        return {c: one if isinstance(one, Said) and one.severity else why for c, one in said.items()}
 
     def _said(self, result: dict[str, Any], labels: tuple[str, ...], kind: str) -> Said | CouldNotLook:
-        scores, flags = _table(result, "category_scores"), _table(result, "categories")
+        scores = _table(result, "category_scores")
         numbers = [scores.get(label) for label in labels]
         if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 <= n <= 1 for n in numbers):
             return CouldNotLook("gave no score for this category")
@@ -74,7 +81,7 @@ class _Moderation:
                 return CouldNotLook(f"did not apply this category to the {kind}")
         elif kind == "image":
             return CouldNotLook("does not say that it looked at the image")
-        flagged = [label for label in labels if flags.get(label) is True]
+        flagged = _flagged(result, labels)
         top = max(number for number in numbers if number is not None)
         reason = f"flagged {', '.join(flagged)} ({top:.3f})" if flagged else f"{top:.3f}"
         return self._scale.say(top, reason, at_least=REVIEW if flagged else 0.0)
@@ -83,7 +90,8 @@ class _Moderation:
 class OpenAIPromptModeration(PromptOpinion):
     """What OpenAI's moderation says of a prompt, which is sent there as it is written.
 
-    A label that the service itself flags counts as at least 0.5, whatever its score.
+    A label that the service itself flags counts as at least 0.5, whatever its score. Where it flags the prompt as a
+    whole and no label that is read, whatever else was found harmless is *not assessed*.
     """
 
     def __init__(self, options: OpenAIOptions) -> None:
@@ -112,6 +120,11 @@ class OpenAIImageModeration(ImageOpinion):
     def _see(self, pixels: NDArray[np.uint8]) -> Answer:
         image = {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{as_jpeg(pixels)}"}}
         return self._moderation.ask([image], "image", SEEN)
+
+
+def _flagged(result: dict[str, Any], labels: Iterable[str]) -> list[str]:
+    flags = _table(result, "categories")
+    return [label for label in labels if flags.get(label) is True]
 
 
 def _table(result: dict[str, Any], name: str) -> dict[str, Any]:
