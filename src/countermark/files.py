@@ -13,8 +13,17 @@ def open_file(path: Path) -> BinaryIO:
     """Open a regular file, or a link to one, for reading bytes; anything else is not opened at all.
 
     Raises:
-        OSError: there is no such file, it cannot be read, or it is a folder, a pipe, a socket or a device;
-            ``strerror`` says which.
+        OSError: as :func:`check_file`, or it cannot be read.
+    """
+    check_file(path)
+    return path.open("rb")
+
+
+def check_file(path: Path) -> None:
+    """Make sure that a path leads to a regular file; nothing is opened.
+
+    Raises:
+        OSError: there is no such file, or it is a folder, a pipe, a socket or a device; ``strerror`` says which.
     """
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
@@ -22,4 +31,3 @@ def open_file(path: Path) -> BinaryIO:
     if not stat.S_ISREG(mode):
         kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
         raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
-    return path.open("rb")

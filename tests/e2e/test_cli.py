@@ -18,6 +18,8 @@ from countermark.audit.proof import TlogProof
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
 from countermark.cli.main import run
 
+RUSSIAN = "кошка сидит на столе"
+
 
 @pytest.fixture
 def photo_file(tmp_path: Path) -> Path:
@@ -159,6 +161,99 @@ def test_check_a_folder_of_prompts_and_one_of_images(
     for missing in ("--prompts", "--images"):
         assert run(["check", missing, str(tmp_path / "none")]) == 2
         assert "There is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"text": "a cat", "n": ' + "9" * 10_000 + "}", "allow"),
+        ('{"text": "", "prompt": "a cat"}', "allow"),
+        ('{"text": null, "prompt": "a cat"}', "allow"),
+        ('{"text": "a cat", "prompt": "a cat"}', "allow"),
+        ('{"text": "a cat", "prompt": "a dog"}', "only one can be meant"),
+        ('{"text": 7}', "neither a JSON string"),
+        ('{"text": "", "prompt": ""}', "The prompt is empty"),
+    ],
+    ids=lambda given: given[:40],
+)
+def test_no_field_of_a_line_is_dropped_unsaid(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(f'{line}\n{{"text": "a dog"}}\n')
+    assert run(["check", "--prompts", str(prompts), "--json"]) == (0 if said == "allow" else 2)
+    first, second = (json.loads(told) for told in capsys.readouterr().out.splitlines())
+    assert said in (first["decision"]["outcome"] if "decision" in first else first["error"]["message"])
+    assert second["decision"]["outcome"] == "allow"
+
+
+@pytest.mark.parametrize(("option", "ending"), [("--prompts", ".txt"), ("--images", ".png")])
+def test_what_cannot_be_looked_into_gets_a_line(
+    option: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mixed"
+    (folder / "closed").mkdir(parents=True)
+    (folder / f"dangling{ending}").symlink_to("nowhere")
+    (folder / "linked").symlink_to(tmp_path)
+    os.mkfifo(folder / f"pipe{ending}")
+    scan = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # for root, no folder is closed
+    assert run(["check", option, str(folder), "--json"]) == 2
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {Path(line["file"]).name: line["error"]["message"] for line in lines} == {
+        "closed": "The folder cannot be read: Permission denied.",
+        f"dangling{ending}": "The file cannot be read: it is a link that leads nowhere.",
+        "linked": "A link to a folder is not followed.",
+        f"pipe{ending}": "The file cannot be read: it is a pipe, not a file.",
+    }
+
+
+def test_a_pipe_by_itself_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for option in ("--image", "--prompts"):
+        assert run(["check", option, str(tmp_path / "pipe")]) == 2
+        assert "it is a pipe, not a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.jsonl", "\n\n", "The file holds no prompt."),
+        ("a.txt", "", "The file holds no prompt."),
+        ("a.json", '[\n  {"text": "a cat"}\n]\n', "The file is one JSON document, not JSON lines."),
+        ("a.json", '\n{\n  "text": "a cat"\n}\n', "The file is one JSON document, not JSON lines."),
+    ],
+)
+def test_a_file_without_a_line_of_prompts_is_a_fault(
+    name: str, text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert run(["check", "--prompts", str(tmp_path / name), "--json"]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["error"]["message"] == said
+
+
+def test_a_refusal_for_what_was_not_looked_at_is_shown_under_no_category(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", "--prompt", RUSSIAN]) == 20
+    assert "blocked: not assessed, stage prompt, rule on_not_assessed.prompt" in capsys.readouterr().out
+    (tmp_path / "russian.txt").write_text(RUSSIAN)
+    assert run(["check", "--prompts", str(tmp_path / "russian.txt")]) == 0
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.split() == ["block", "not", "assessed", "–", "prompt", "on_not_assessed.prompt", "1"]
+
+
+def test_what_policy_does_not_name_is_said_to_stop_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("countermark.toml").write_text('[safety.prompt]\nentities = ["public_figure"]\n')
+    assert run(["check", "--prompt", "a photo of Barack Obama eating an apple"]) == 0
+    assert "public_figure was found in the prompt; policy does not name it there" in capsys.readouterr().out
 
 
 def test_what_a_folder_holds_besides_images_is_told(

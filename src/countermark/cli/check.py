@@ -11,6 +11,7 @@ from countermark.cli.output import common, console, load, print_json
 
 if TYPE_CHECKING:
     from countermark.model import Decision, Finding
+    from countermark.policy import Policy
 
 _EXIT = {"allow": 0, "block": 20, "review": 21, "redact": 21}
 
@@ -40,8 +41,9 @@ def command(
 
     One prompt, one image, or an image with the prompt it was made from: exit code 0 allowed, 20 blocked, 21 to be
     reviewed or redacted. A file or folder: 0 once all are assessed, whatever the outcome; 2 if some could not be read
-    or are no prompts or images. Each of these gets an error line of its own and the run goes on; how many files of a
-    folder are named as neither is told. With --json each line names its file, and the line in a file of prompts.
+    or are no prompts or images, pipes and links to folders among them, which are not followed. Each of these gets an
+    error line of its own and the run goes on; how many files of a folder are named as neither is told. With --json each
+    line names its file, and the line in a file of prompts.
     """
     one = prompt is not None or image is not None
     if one + (prompts is not None) + (images is not None) != 1:
@@ -56,7 +58,7 @@ def command(
         if as_json:
             print_json(check_dict(findings, decision))
         else:
-            _show(findings, decision)
+            _show(findings, decision, rules)
         return _EXIT[decision.outcome]
     from countermark.cli.check_many import check_each, images_in, prompts_in
 
@@ -91,11 +93,11 @@ def check_dict(findings: tuple[Finding, ...], decision: Decision) -> dict[str, A
     }
 
 
-def _show(findings: tuple[Finding, ...], decision: Decision) -> None:
+def _show(findings: tuple[Finding, ...], decision: Decision, policy: Policy) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from countermark.cli.show import decision_line
+    from countermark.cli.show import WARN, decision_line
 
     table = Table("category", "state", "score", "severity", "said by", box=None, pad_edge=False)
     for f in sorted(findings, key=lambda f: -1 if f.score is None else f.score, reverse=True):
@@ -106,3 +108,9 @@ def _show(findings: tuple[Finding, ...], decision: Decision) -> None:
     console().print(decision_line(decision))
     for reason in decision.reasons:
         console().print(f"    [dim]{escape(reason)}[/]")
+    for category, stage in sorted({(f.category, f.stage) for f in findings if f.severity}):
+        stages = policy.categories.get(category)
+        if stages is None or stages.of(stage) is None:
+            console().print(
+                f"{WARN} {category} was found in the {stage}; policy does not name it there, so it stops nothing"
+            )

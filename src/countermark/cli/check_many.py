@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from countermark.cli.output import console, note, print_json_line, progress
 from countermark.errors import EXIT_USAGE, CountermarkError, NotFound, UsageError
+from countermark.files import check_file, open_file
 
 if TYPE_CHECKING:
     from countermark.model import Decision, Finding
@@ -51,33 +53,35 @@ def prompts_in(path: Path) -> Items:
     """Every line of a file, or of all files of a folder, in order; a line that is no prompt carries its fault.
 
     A line is a JSON object with a ``text`` or ``prompt`` field, or a JSON string; in a ``.txt`` file, the prompt as
-    it stands. Empty lines are passed over.
+    it stands. Empty lines are passed over. A file without a prompt, a file or folder that cannot be read, and a link to
+    a folder, which is not followed, carry theirs likewise.
 
     Raises:
-        NotFound: there is no such file, or the folder holds none.
+        NotFound: there is no such file, it is none, or the folder holds none.
     """
     files = _prompt_files(path)
-    return Items(sum(map(_count_lines, files)), (item for file in files for item in _lines(file)))
+    each = (item for file in files for item in ([file] if file.fault else _lines(file.file)))
+    return Items(sum(1 if file.fault else _count_lines(file.file) for file in files), each)
 
 
 def images_in(path: Path) -> Items:
-    """The images of a folder and of the folders in it.
+    """The images of a folder and of the folders in it; what cannot be read carries its fault, as with prompts.
 
     Raises:
         NotFound: there is no such folder, or no image in it.
     """
     if not path.is_dir():
         raise NotFound(f"There is no folder {path}.")
-    files = list_images(path)
-    if not files:
+    found, others = _below(path, _IMAGE_ENDINGS)
+    if not found:
         raise NotFound(f"There is no image in {path}.")
-    _tell_of_others(path, len(files), "images")
-    return Items(len(files), map(Item, files))
+    _tell_of_others(path, others, "images")
+    return Items(len(found), found)
 
 
 def list_images(folder: Path) -> list[Path]:
     """Every file below a folder whose name ends like an image's, sorted."""
-    return _below(folder, _IMAGE_ENDINGS)
+    return [item.file for item in _below(folder, _IMAGE_ENDINGS)[0] if item.fault is None]
 
 
 def check_each(
@@ -114,7 +118,8 @@ def check_each(
 
 def _row(decision: Decision) -> tuple[str, ...]:
     """What a table says of an outcome: never only that something was stopped."""
-    about = (decision.category, decision.severity, decision.stage, decision.rule)
+    category = "not assessed" if decision.unseen else decision.category
+    about = (category, decision.severity, decision.stage, decision.rule)
     return (str(decision.outcome), *("–" if part is None else str(part) for part in about))
 
 
@@ -131,67 +136,119 @@ def _show(outcomes: Counter[tuple[str, ...]], faults: Counter[str]) -> None:
     console().print(table)
 
 
-def _prompt_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
+def _prompt_files(path: Path) -> list[Item]:
     if not path.is_dir():
-        raise NotFound(f"There is no file {path}.")
-    found = _below(path, _PROMPT_ENDINGS)
+        try:
+            check_file(path)
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no file {path}.") from error
+        except OSError as error:
+            raise NotFound(f"{path} cannot be read: {error.strerror or error}.") from error
+        return [Item(path)]
+    found, others = _below(path, _PROMPT_ENDINGS)
     if not found:
         raise NotFound(f"There is no file of prompts (.jsonl, .ndjson, .json or .txt) in {path}.")
-    _tell_of_others(path, len(found), "prompts")
+    _tell_of_others(path, others, "prompts")
     return found
 
 
-def _tell_of_others(folder: Path, taken: int, what: str) -> None:
-    others = sum(file.is_file() for file in folder.rglob("*")) - taken
+def _tell_of_others(folder: Path, others: int, what: str) -> None:
     if others:
         note(f"Not looked at: {others} other files in {folder}, whose names do not end as those of {what} do.")
 
 
 def _count_lines(file: Path) -> int:
     try:
-        with file.open("rb") as data:
+        with open_file(file) as data:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: data.read(MAX_LINE_BYTES), b""))
     except OSError:
         return 0
 
 
-def _below(folder: Path, endings: frozenset[str]) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in endings and p.is_file())
+def _below(folder: Path, endings: frozenset[str]) -> tuple[list[Item], int]:
+    """What lies below a folder and has such a name, or cannot be looked into, in order; and how many other files do."""
+    found: list[Item] = []
+    others = 0
+
+    def closed(error: OSError) -> None:
+        found.append(Item(Path(error.filename), fault=_unreadable("folder", error.strerror or str(error))))
+
+    for where, folders, files in os.walk(folder, onerror=closed):
+        links = [path for path in (Path(where, name) for name in folders) if path.is_symlink()]
+        remedy = "Check the folder that it leads to by itself."
+        found += [Item(link, fault=NotFound("A link to a folder is not followed.", remedy=remedy)) for link in links]
+        paths = [Path(where, name) for name in files]
+        named = [path for path in paths if path.suffix.lower() in endings]
+        others += len(paths) - len(named)
+        found += [Item(path, fault=_unfit(path)) for path in named]
+    return sorted(found, key=lambda item: item.file), others
+
+
+def _unfit(path: Path) -> CountermarkError | None:
+    try:
+        check_file(path)
+    except FileNotFoundError:
+        return _unreadable("file", "it is a link that leads nowhere")
+    except OSError as error:
+        return _unreadable("file", error.strerror or str(error))
+    return None
+
+
+def _unreadable(what: str, why: str) -> NotFound:
+    return NotFound(f"The {what} cannot be read: {why}.")
 
 
 def _lines(file: Path) -> Iterator[Item]:
+    document = file.suffix.lower() == ".json"
+    empty = True
     try:
-        with file.open("rb") as lines:
+        with open_file(file) as lines:
             number = 0
             while line := lines.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if len(line) > MAX_LINE_BYTES:
                     while line and not line.endswith(b"\n"):  # the rest of it, piece by piece
                         line = lines.readline(MAX_LINE_BYTES)
-                    yield Item(file, number, fault=_fault("the line is longer than 1 MiB"))
+                    yield Item(file, number, fault=_no_prompt("the line is longer than 1 MiB"))
                 elif line.strip():
-                    yield _parsed(file, number, line)
+                    item = _parsed(file, number, line)
+                    if document and empty and item.fault and line.lstrip().startswith((b"[", b"{")):
+                        yield Item(file, fault=_fault("The file is one JSON document, not JSON lines"))
+                        return
+                    yield item
+                else:
+                    continue
+                empty = False
     except OSError as error:
-        yield Item(file, fault=NotFound(f"The file cannot be read: {error.strerror or error}."))
+        yield Item(file, fault=_unreadable("file", error.strerror or str(error)))
+    else:
+        if empty:
+            yield Item(file, fault=_fault("The file holds no prompt"))
 
 
 def _parsed(file: Path, number: int, line: bytes) -> Item:
     try:
         if file.suffix.lower() == ".txt":
             return Item(file, number, line.decode().rstrip("\r\n"))
-        row = json.loads(line)  # which takes NaN, unlike JSON: many files are written so
+        # Unlike JSON, this takes NaN: many files are written so. As floats, numbers of any length are read and ignored.
+        row = json.loads(line, parse_int=float)
     except UnicodeDecodeError:
-        return Item(file, number, fault=_fault("not UTF-8"))
-    except (json.JSONDecodeError, RecursionError):
-        return Item(file, number, fault=_fault("not JSON"))
+        return Item(file, number, fault=_no_prompt("not UTF-8"))
+    except (ValueError, RecursionError):
+        return Item(file, number, fault=_no_prompt("not JSON"))
     if isinstance(row, dict):
-        row = row.get("text", row.get("prompt"))
+        given = [row[name] for name in ("text", "prompt") if row.get(name) not in (None, "")]
+        if len(given) == 2 and given[0] != given[1]:
+            return Item(file, number, fault=_no_prompt("its 'text' and its 'prompt' differ, and only one can be meant"))
+        row = given[0] if given else row.get("text", row.get("prompt"))
     if not isinstance(row, str):
-        return Item(file, number, fault=_fault("neither a JSON string nor an object with a 'text' or 'prompt'"))
+        return Item(file, number, fault=_no_prompt("neither a JSON string nor an object with a 'text' or 'prompt'"))
     return Item(file, number, row)
 
 
+def _no_prompt(why: str) -> UsageError:
+    return _fault(f"The line is no prompt: {why}")
+
+
 def _fault(what: str) -> UsageError:
-    return UsageError(f"The line is no prompt: {what}.", remedy='One JSON object a line: {"text": "a prompt"}')
+    return UsageError(f"{what}.", remedy='One JSON object a line: {"text": "a prompt"}')
