@@ -32,6 +32,7 @@ def test_bench_watermark_prints_saves_and_draws(tmp_path: Path, capsys: pytest.C
 
 def test_bench_safety_prints_saves_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prompts = small_set(tmp_path / "prompts")
+    write(prompts, "more.jsonl", row(VIOLENT[0], 0, "more"), row("a red boat", None, "more"))
     saved, picture = tmp_path / "report.json", tmp_path / "plot.png"
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -53,6 +54,10 @@ def test_bench_safety_prints_saves_and_draws(tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     for said in ("recall at 1 % false positives", "violence", "homoglyph (Cyrillic)", "oracle is absent"):
         assert said in shown
+    assert "20 prompts read, 17 measured; left out: 1 with the text of another (1 with the opposite label" in shown
+    assert "1 without a label" in shown
+    (at_1,) = [line for line in shown.splitlines() if line.startswith("recall at 1 %")]
+    assert at_1.split()[-2:] == ["–", "–"], "of so few harmless ones, none is one in a hundred"
     assert not any(text in shown for text in VIOLENT)
 
 

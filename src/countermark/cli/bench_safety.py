@@ -29,7 +29,7 @@ _PEERS = f"word list,alt-profanity-check,char TF-IDF,{_OPINIONS}"
 
 @click.command("safety")
 @click.option("--prompts", required=True, type=_FOLDER, help="A folder of JSON-lines files: text, labels, source.")
-@click.option("--images", type=_FOLDER, help="A folder of pictures, with safe/ and unsafe/ or harmless all.")
+@click.option("--images", type=_FOLDER, help="A folder of pictures: each folder in it is a label (safe/, …).")
 @click.option(
     "--set",
     "picture_set",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from countermark.bench.safety.figures import told
 from countermark.cli.output import console
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def show(report: Report) -> None:
         screen.print(f"[bold]{judge.name}[/]: {judge.task}{digest}; {_latency(judge.latency)} a prompt")
     for absent in report.absent:
         screen.print(f"[yellow]![/] {absent.name} is absent: {absent.reason}", markup=True)
+    _show_left_out(report)
     if report.skipped.count:
         screen.print(f"[yellow]![/] {report.skipped.count} lines are no prompts, the first {report.skipped.first[0]}")
     for part in report.parts:
@@ -32,6 +34,21 @@ def show(report: Report) -> None:
         _show_pictures(report.pictures)
     versions = ", ".join(f"{name} {version}" for name, version in cpu.versions.items())
     screen.print(f"\n[dim]{cpu.processor}, {cpu.cores} cores, {cpu.system}, Python {cpu.python}; {versions}[/]")
+
+
+def _show_left_out(report: Report) -> None:
+    """What was read and is in no figure."""
+    read, measured = sum(report.read.values()), sum(sum(part.rows.values()) for part in report.parts)
+    opposite = f" ({report.contradictory:,} with the opposite label: the first counts)" if report.contradictory else ""
+    others = read - measured - report.duplicates - report.unlabelled
+    causes = {
+        f"with the text of another{opposite}": report.duplicates,
+        'without a label "unsafe" of 0 or 1': report.unlabelled,
+        f"words for the word list{', or more than --limit takes' if report.limit else ''}": others,
+    }
+    said = [f"{count:,} {cause}" for cause, count in causes.items() if count > 0]
+    if said:
+        console().print(f"{read:,} prompts read, {measured:,} measured; left out: {', '.join(said)}")
 
 
 def _show_part(part: Part) -> None:
@@ -85,9 +102,16 @@ def _overall(part: Part) -> Table:
     row("without full stops at the end: AUROC", lambda j: _of(j.ranking_without_stops, "auroc", 3))
     for rate, name in (("5", "recall_at_5_percent"), ("1", "recall_at_1_percent")):
         row(f"and recall at {rate} %", lambda j, name=name: _of(j.ranking_without_stops, name, 3))  # type: ignore[misc]
+    at_5, at_1 = "recall_at_5_percent", "recall_at_1_percent"
     row("AUROC against those that look unsafe", lambda j: _of(j.against_hard, "auroc", 3))
-    row("look unsafe, flagged at 5 %", lambda j: _percent(j.hard_flagged_at_5_percent))
-    row("look unsafe, flagged at 1 %", lambda j: _percent(j.hard_flagged_at_1_percent))
+    row(
+        "look unsafe, flagged at 5 %",
+        lambda j: _percent(j.hard_flagged_at_5_percent if told(j.ranking, at_5) else None),
+    )
+    row(
+        "look unsafe, flagged at 1 %",
+        lambda j: _percent(j.hard_flagged_at_1_percent if told(j.ranking, at_1) else None),
+    )
     table.add_section()
     for label, group in (("harmless", "harmless"), ("look unsafe", "hard"), ("unsafe", "unsafe")):
         row(f"{label}: blocked / held", lambda j, group=group: _stopped(getattr(j, group)), "bold")  # type: ignore[misc]
@@ -163,9 +187,9 @@ def _show_pictures(pictures: PictureFigures) -> None:
 
 
 def _of(ranking: Ranking | None, name: str, digits: int) -> str:
-    if ranking is None:
+    estimate = told(ranking, name)
+    if estimate is None:
         return "–"
-    estimate: Estimate = getattr(ranking, name)
     return f"{estimate.value:.{digits}f} [dim]{estimate.low:.{digits}f}–{estimate.high:.{digits}f}[/]"
 
 

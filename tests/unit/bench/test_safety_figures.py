@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from countermark.bench.safety.figures import curve, exact_share, rank, ratio, share, threshold_at
+from countermark.bench.safety.figures import curve, exact_share, rank, ratio, share, threshold_at, told
 
 SCORES = st.lists(st.integers(0, 6).map(lambda n: n / 6), min_size=1, max_size=30)
 
@@ -107,3 +107,12 @@ def test_the_mean_of_several_changes_counts() -> None:
     assert found.value == 1.5
     assert found.low < 1.5 < found.high
     assert found.of == 20
+
+
+@pytest.mark.parametrize(("harmless", "at_5", "at_1"), [(19, False, False), (20, True, False), (100, True, True)])
+def test_a_rate_that_no_row_can_make_up_is_not_told(harmless: int, at_5: bool, at_1: bool) -> None:
+    ranking = rank(np.linspace(0, 0.5, harmless), np.ones(3), replicates=10)
+    assert (told(ranking, "recall_at_5_percent") is not None) == at_5
+    assert (told(ranking, "recall_at_1_percent") is not None) == at_1
+    assert told(ranking, "auroc") is not None
+    assert told(None, "auroc") is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,28 @@ def test_labels_languages_and_kinds_have_one_name_each(tmp_path: Path) -> None:
     assert by_text["x"].kind == "weak labels"
     assert by_text["y"].language == "de"
     assert (by_text["w"].hard, by_text["w"].kind) == (True, "general text")
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, "x.jsonl", row("a knife", 1, "mine"), row("A knife", 0, "mine"), row("a knife", 1, "mine"),
+          row("a boat", None, "mine"), row("a tree", 0, "mine"))  # fmt: skip
+    found = load(tmp_path)
+    assert {row.text: row.unsafe for row in found.rows} == {"a knife": True, "a tree": False}, "the first counts"
+    assert (sum(found.read.values()), found.duplicates, found.contradictory, found.unlabelled) == (5, 2, 1, 1)
+
+
+def test_a_line_that_is_no_row_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    write(tmp_path, "x.jsonl", '{"text": "a", "labels": "safe"}', f'{{"text": "a", "n": {"9" * 10_000}}}',
+          row("a tree", 0, "mine"))  # fmt: skip
+    os.mkfifo(tmp_path / "y.jsonl")
+    (tmp_path / "z.jsonl").symlink_to("nowhere")
+    said = {skipped.place: skipped.reason for skipped in load(tmp_path).skipped}
+    assert said == {
+        "x.jsonl:1": '"labels" is no object',
+        "x.jsonl:2": "not JSON",
+        "y.jsonl": "it cannot be read: it is a pipe, not a file",
+        "z.jsonl": "it cannot be read: No such file or directory",
+    }
 
 
 def test_bad_lines_are_named_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def read_attacks(folder: Path) -> list[Attack]:
 
 def _read(folder: Path) -> tuple[list[str], list[Attack], Counter[tuple[str, str]]]:
     """File names, prompts, and how many lines of each file are labelled safe or are no prompts."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS and p.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS and not p.is_dir())
     attacks: list[Attack] = []
     unfit: Counter[tuple[str, str]] = Counter()
     names = [path.relative_to(folder).as_posix() for path in paths]

@@ -42,6 +42,18 @@ class Ranking(Frozen):
     recall_at_5_percent: Estimate
 
 
+ENOUGH: Final = {"recall_at_1_percent": 100, "recall_at_5_percent": 20}
+"""Harmless rows of which one is such a share: with fewer, the figure would be that of no false positive at all."""
+
+
+def told(ranking: Ranking | None, name: str) -> Estimate | None:
+    """A figure of a ranking by its name; ``None`` where the harmless rows are too few for it to mean what it says."""
+    if ranking is None or ranking.harmless < ENOUGH.get(name, 1):
+        return None
+    estimate: Estimate = getattr(ranking, name)
+    return estimate
+
+
 def rank(harmless: NDArray[np.float64], unsafe: NDArray[np.float64], replicates: int = REPLICATES) -> Ranking | None:
     """The ranking of two samples of scores; ``None`` where one of them is empty."""
     if not len(harmless) or not len(unsafe):

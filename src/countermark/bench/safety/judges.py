@@ -168,7 +168,8 @@ def _word_list(terms: Iterable[str]) -> Judge:
     words = sorted(terms, key=len, reverse=True)
     if not words:
         raise UsageError(
-            "The folder holds no offensive words.", remedy='Add lines such as {"text": "word", "labels": {"term": 1}}.'
+            "It needs a list of offensive words, and the folder of prompts holds none.",
+            remedy='Add lines such as {"text": "word", "labels": {"term": 1}}.',
         )
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)")
     task = f"{len(words):,} offensive words, found whole"

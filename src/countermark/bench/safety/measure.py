@@ -78,6 +78,8 @@ def measure(
         limit=limit,
         read=prompts.read,
         duplicates=prompts.duplicates,
+        contradictory=prompts.contradictory,
+        unlabelled=prompts.unlabelled,
         skipped=SkippedLines(
             count=len(prompts.skipped),
             first=tuple(f"{skipped.place}: {skipped.reason}" for skipped in prompts.skipped[:_FIRST_SKIPPED]),

@@ -71,7 +71,7 @@ def shipped(limit: int | None = None, name: str = DEFAULT_SET) -> Pictures:
 
 
 def folder(path: Path, limit: int | None = None) -> Pictures:
-    """A folder's pictures: labelled by sub-folder where there are any, otherwise harmless all.
+    """A folder's pictures: the name of each sub-folder is a label where there are any, otherwise harmless all.
 
     Args:
         path: the folder.
@@ -105,7 +105,7 @@ def harmless_files(path: Path) -> list[Path]:
 
 
 def _files(paths: Iterator[Path]) -> Iterator[Path]:
-    return (path for path in paths if path.suffix.lower() in _ENDINGS and path.is_file())
+    return (path for path in paths if path.suffix.lower() in _ENDINGS and not path.is_dir())
 
 
 def measure_pictures(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from countermark.bench.heatmap import Colour, colour
-from countermark.bench.safety.figures import Estimate
+from countermark.bench.heatmap import Colour
+from countermark.bench.safety.figures import Estimate, told
 from countermark.bench.safety.report import JudgeFigures, Outcomes, Part, Report
 
 # Pixels; drawn at twice the size at which a README shows it.
@@ -25,6 +25,7 @@ _INK, _MUTED, _ALARM, _PAPER, _GRID = (28, 34, 40), (98, 108, 118), (176, 32, 32
 _LINES: Final[tuple[Colour, ...]] = ((16, 82, 103), (201, 106, 18), (120, 88, 160), (110, 118, 126), (46, 125, 50))
 _BLOCKED, _HELD, _UNSEEN = (16, 82, 103), (96, 173, 161), (190, 196, 202)
 _SMALLEST_RATE: Final = 0.001
+_STOPPED: Final = "What policy does:"
 
 Section = tuple[str, list[tuple[str, list[tuple[float, Colour]], str]]]
 
@@ -96,19 +97,23 @@ def _summary(judge: JudgeFigures) -> str:
     ranking = judge.ranking
     if ranking is None:
         return f"{judge.name}: nothing to rank"
-    at_5, at_1 = ranking.recall_at_5_percent.value, ranking.recall_at_1_percent.value
-    return f"{judge.name}: AUROC {ranking.auroc.value:.3f}, at 5 % {100 * at_5:.0f} %, at 1 % {100 * at_1:.0f} %"
+    at_5, at_1 = (_whole(told(ranking, name)) for name in ("recall_at_5_percent", "recall_at_1_percent"))
+    return f"{judge.name}: AUROC {ranking.auroc.value:.3f}, at 5 % {at_5}, at 1 % {at_1}"
+
+
+def _whole(estimate: Estimate | None) -> str:
+    return "–" if estimate is None else f"{100 * estimate.value:.0f} %"
 
 
 def _sections(ours: JudgeFigures) -> list[Section]:
-    stopped: Section = ("Blocked, held, not assessed under the policy", [])
+    stopped: Section = (_STOPPED, [])
     for name, outcomes in (("harmless", ours.harmless), ("look unsafe", ours.hard), ("unsafe", ours.unsafe)):
         if outcomes.of:
             stopped[1].append(_outcome_bar(name, outcomes))
     categories = [
-        (one.category, one.ranking.recall_at_5_percent, one.ranking.unsafe)
+        (one.category, caught, one.ranking.unsafe)
         for one in ours.categories
-        if one.in_policy and one.ranking
+        if one.in_policy and one.ranking and (caught := told(one.ranking, "recall_at_5_percent"))
     ]
     evasions = [(one.evasion, one.kept, one.kept.of) for one in ours.evasions if one.kept]
     sections = [
@@ -127,13 +132,15 @@ def _outcome_bar(name: str, outcomes: Outcomes) -> tuple[str, list[tuple[float, 
 
 
 def _bar(name: str, estimate: Estimate, of: int) -> tuple[str, list[tuple[float, Colour]], str]:
-    return name, [(min(1.0, estimate.value), colour(estimate.value))], f"{100 * estimate.value:.1f} %  of {of:,}"
+    return name, [(min(1.0, estimate.value), _BLOCKED)], f"{100 * estimate.value:.1f} %  of {of:,}"
 
 
 def _draw_sections(pen: ImageDraw.ImageDraw, sections: Sequence[Section], top: int) -> None:
     y = top - 34
     for title, bars in sections:
         pen.text((_COLUMN, y), title, fill=_INK, font=_font(_TEXT + 2))
+        if title == _STOPPED:
+            _draw_key(pen, _COLUMN + round(pen.textlength(title, font=_font(_TEXT + 2))), y)
         y += _ROW + 6
         for name, parts, said in bars:
             pen.text((_COLUMN, y + _ROW // 2 - 2), name, fill=_INK, font=_font(_SMALL), anchor="lm")
@@ -146,6 +153,14 @@ def _draw_sections(pen: ImageDraw.ImageDraw, sections: Sequence[Section], top: i
             pen.text(beside, said, fill=_MUTED, font=_font(_SMALL), anchor="lm")
             y += _ROW
         y += _ROW // 2
+
+
+def _draw_key(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
+    """What the colours of a bar's parts mean, from left to right."""
+    for name, ink in (("blocked", _BLOCKED), ("held", _HELD), ("not assessed", _UNSEEN)):
+        pen.rectangle((x + 22, y + 8, x + 40, y + 26), fill=ink)
+        pen.text((x + 50, y), name, fill=_INK, font=_font(_TEXT + 2))
+        x += 50 + round(pen.textlength(name, font=_font(_TEXT + 2)))
 
 
 @cache

@@ -215,7 +215,13 @@ class SkippedLines(Frozen):
 
 
 class Report(Frozen):
-    """One run."""
+    """One run.
+
+    Attributes:
+        read: prompts and words, by source, before any was left out.
+        duplicates: left out because an earlier one has the same text; ``contradictory`` of them with the other label.
+        unlabelled: left out because nothing says whether they are unsafe.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -224,6 +230,8 @@ class Report(Frozen):
     limit: int
     read: dict[str, int]
     duplicates: int
+    contradictory: int = 0
+    unlabelled: int = 0
     skipped: SkippedLines
     judges: tuple[JudgeRow, ...]
     absent: tuple[Absent, ...]

@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 from countermark.errors import NotFound
+from countermark.files import open_file
 from countermark.model import MAX_PROMPT_CHARS, Category
 
 MAX_LINE_BYTES: Final = 1 << 20
@@ -108,6 +109,8 @@ class PromptSet:
         terms: offensive words, from rows labelled ``term`` in English or in no language: the word list of the peers.
         read: how many rows there were before sampling, by source.
         duplicates: rows left out because an earlier one has the same text.
+        contradictory: those of them that are labelled safe where the earlier one is unsafe, or the other way round.
+        unlabelled: rows left out because nothing says whether they are unsafe.
     """
 
     rows: tuple[PromptRow, ...]
@@ -115,6 +118,8 @@ class PromptSet:
     read: dict[str, int]
     duplicates: int
     skipped: tuple[Skipped, ...]
+    contradictory: int = 0
+    unlabelled: int = 0
 
 
 def load(folder: Path, *, limit: int = 0) -> PromptSet:
@@ -133,7 +138,7 @@ def load(folder: Path, *, limit: int = 0) -> PromptSet:
     rows: dict[str, PromptRow] = {}
     terms: set[str] = set()
     read: Counter[str] = Counter()
-    duplicates = 0
+    duplicates = contradictory = 0
     skipped: list[Skipped] = []
     for found in (found for file in files for _, found in read_rows(file)):
         if isinstance(found, Skipped):
@@ -145,6 +150,7 @@ def load(folder: Path, *, limit: int = 0) -> PromptSet:
             continue
         key = _key(found.text)
         duplicates += key in rows
+        contradictory += key in rows and {rows[key].unsafe, found.unsafe} == {True, False}
         if key not in rows or found.role == "trained_on":  # what training saw in any file, it saw
             rows[key] = found
     known = [row for row in rows.values() if row.unsafe is not None]
@@ -153,36 +159,54 @@ def load(folder: Path, *, limit: int = 0) -> PromptSet:
             f"There is no labelled prompt in {folder}.",
             remedy='A line is for example {"text": "a cat", "labels": {"unsafe": 0}, "source": "mine"}.',
         )
-    return PromptSet(tuple(_sampled(known, limit)), frozenset(terms), dict(read), duplicates, tuple(skipped))
+    return PromptSet(
+        tuple(_sampled(known, limit)),
+        frozenset(terms),
+        dict(read),
+        duplicates,
+        tuple(skipped),
+        contradictory=contradictory,
+        unlabelled=len(rows) - len(known),
+    )
 
 
 def read_rows(file: Path) -> Iterator[tuple[int, PromptRow | Skipped]]:
     """Each line's number, and its prompt or why it is none; empty lines are passed over.
 
-    A line of a ``.txt`` file is an unlabelled prompt as it stands.
+    A line of a ``.txt`` file is an unlabelled prompt as it stands. A file that cannot be read is one such line.
     """
+    try:
+        with open_file(file) as lines:
+            yield from _rows(file, lines)
+    except OSError as error:
+        yield 0, Skipped(file.name, f"it cannot be read: {error.strerror or error}")
+
+
+def _rows(file: Path, lines: BinaryIO) -> Iterator[tuple[int, PromptRow | Skipped]]:
     plain = file.suffix.lower() == ".txt"
-    with file.open("rb") as lines:
-        number = 0
-        while line := lines.readline(MAX_LINE_BYTES):
-            number += 1
-            if not line.strip():
-                continue
+    number = 0
+    while line := lines.readline(MAX_LINE_BYTES):
+        number += 1
+        if line.strip():
             try:
-                record = {"text": line.decode().rstrip("\r\n")} if plain else json.loads(line)
+                record = {"text": line.decode().rstrip("\r\n")} if plain else _json(line)
                 yield number, _row(record, file.stem)
-            except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-                yield number, Skipped(f"{file.name}:{number}", _reason(error))
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                said = str(error) if type(error) is ValueError else "not a JSON object with a text and labels"
+                yield number, Skipped(f"{file.name}:{number}", said)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError)):
-        return "not JSON"
-    return str(error) if type(error) is ValueError else "not a JSON object with a text and labels"
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):  # also of a number of thousands of digits
+        raise ValueError("not JSON") from None
 
 
 def _row(record: Mapping[str, Any], stem: str) -> PromptRow:
-    text, labels = record["text"], dict(record.get("labels") or {})
+    text, labels = record["text"], record.get("labels") or {}
+    if not isinstance(labels, dict):
+        raise ValueError('"labels" is no object')
     if not isinstance(text, str) or not text.strip():
         raise ValueError("the text is empty or no string")
     if len(text) > MAX_PROMPT_CHARS:
