@@ -80,7 +80,7 @@ def test_verify_goes_on_after_a_file_that_cannot_be_read(
         told = capsys.readouterr()
         assert "VERIFIED" in told.out
         assert "none.png: There is no file" in told.err
-        assert "not an image" in told.err
+        assert "is not a PNG" in told.err
     assert run(["verify", "--recursive", str(marked), "--json"]) == 0
     assert len(json_of(capsys)) == 1, "an array wherever several might have been found"
 

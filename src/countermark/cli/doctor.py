@@ -18,7 +18,7 @@ import click
 from countermark.cli.diagnosis import Diagnosis, guarded
 from countermark.cli.doctor_elsewhere import GENERATING, generator, objects, witnesses
 from countermark.cli.output import common, console, load, print_json
-from countermark.errors import EXIT_INTERNAL, MissingExtra
+from countermark.errors import EXIT_INTERNAL, CountermarkError, MissingExtra
 from countermark.keys.ring import OF_AN_INSTALLATION
 from countermark.keys.uri import SECRET_BYTES
 from countermark.settings import Settings
