@@ -25,7 +25,7 @@ from countermark.safety.interface import PROMPT_CATEGORIES, assessed, not_assess
 from countermark.safety.known_words import fold_accents
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import normalise
-from countermark.safety.terms import compile_pattern, digest_of
+from countermark.safety.terms import compile_pattern, digest_of, with_tags_apart
 from countermark.yaml_file import read_yaml_file
 
 DETECTOR_ID: Final = "countermark.entities"
@@ -171,7 +171,7 @@ class EntityPrompts:
             return any(self._minors.names_an_age(reading) for reading in readings)
         return any(
             names.are_in(_folded_words(reading)) or any(pattern.search(reading) for pattern in names.patterns)
-            for reading in readings
+            for reading in with_tags_apart(readings)
         )
 
     def _finding(self, spec: EntityList, signals: tuple[str, ...]) -> Finding:

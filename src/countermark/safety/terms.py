@@ -3,6 +3,8 @@
 A list catches what a model may one day miss and what must never depend on a score. It is deliberately short: on image
 prompts, word lists alone are barely better than chance, and every common word on one is a group of users refused.
 Terms match whole words; a space in a term matches white space or hyphens, and a ``*`` behind a word any ending of it.
+An underscore in a prompt is read as a space too, for so are tags written. Accents may be left out, and ä, ö, ü and ß
+be written ae, oe, ue and ss.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ TERMS_API: Final = "countermark.terms/v1"
 MINORS_FILE: Final = "minors.yaml"
 ALLOWLIST_FILE: Final = "allowlist.yaml"
 _ID: Final = "countermark.terms"
+_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
 
 class TermList(Frozen):
@@ -95,7 +98,7 @@ class TermLists:
                 signals=signals,
             )
             for compiled in self._lists
-            if any(_hits(compiled, reading) for reading in readings)
+            if any(_hits(compiled, reading) for reading in with_tags_apart(readings))
         )
 
 
@@ -107,16 +110,26 @@ def _hits(compiled: _Compiled, text: str) -> bool:
 
 def _compile(path: Path) -> _Compiled:
     spec = read_yaml_file(path, TermList)
-    parts = [_with_and_without_accents(spec.terms), *spec.patterns]
+    parts = [_as_people_spell(spec.terms), *spec.patterns]
     for pattern in spec.patterns:
         compile_pattern(pattern, path)
     hit = re.compile("|".join(f"(?:{part})" for part in parts if part) or r"(?!)")
-    return _Compiled(spec, hit, re.compile(_with_and_without_accents(spec.except_)) if spec.except_ else None)
+    return _Compiled(spec, hit, re.compile(_as_people_spell(spec.except_)) if spec.except_ else None)
 
 
-def _with_and_without_accents(terms: Iterable[str | int]) -> str:
-    written = [str(term) for term in terms]
-    return term_pattern(dict.fromkeys([*written, *map(fold_accents, written)]))
+def _as_people_spell(terms: Iterable[str | int]) -> str:
+    return term_pattern(dict.fromkeys(form for term in terms for form in spellings(str(term))))
+
+
+def spellings(written: str) -> tuple[str, ...]:
+    """A term or pattern as written, without accents, and with ä, ö, ü as ae, oe, ue; ß stays or becomes ss in each."""
+    forms = (written, fold_accents(written), fold_accents(written.translate(_UMLAUTS)))
+    return tuple(dict.fromkeys(spelt for form in forms for spelt in (form, form.replace("ß", "ss"))))
+
+
+def with_tags_apart(readings: Iterable[str]) -> tuple[str, ...]:
+    """Readings of a prompt, and with spaces for underscores those that have some: ``red_hair`` is two words."""
+    return tuple(dict.fromkeys(form for reading in readings for form in (reading, reading.replace("_", " "))))
 
 
 def compile_pattern(pattern: str, path: Path) -> re.Pattern[str]:
@@ -133,8 +146,14 @@ def compile_pattern(pattern: str, path: Path) -> re.Pattern[str]:
 
 def term_pattern(terms: Iterable[str | int]) -> str:
     """A regular expression for any of ``terms`` as whole words; the empty string for no terms."""
+    any_of_them = alternatives(terms)
+    return rf"(?<![\w]){any_of_them}(?![\w])" if any_of_them else ""
+
+
+def alternatives(terms: Iterable[str | int]) -> str:
+    """A regular expression for any of ``terms``, whatever stands beside it; the empty string for no terms."""
     escaped = [r"[\s\-]+".join(map(_word, str(term).lower().split())) for term in terms]
-    return rf"(?<![\w])(?:{'|'.join(sorted(escaped, key=len, reverse=True))})(?![\w])" if escaped else ""
+    return f"(?:{'|'.join(sorted(escaped, key=len, reverse=True))})" if escaped else ""
 
 
 def _word(word: str) -> str:

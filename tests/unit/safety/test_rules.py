@@ -97,6 +97,27 @@ def test_an_asterisk_stands_for_any_ending_of_its_word(tmp_path: Path) -> None:
         assert lists.findings(prompt) == ()
 
 
+@pytest.mark.parametrize("prompt", ["blue_whale", "_blue_whale_, 8k", "1girl,blue_whale", "groesse", "grösse", "größe"])
+def test_tags_and_other_spellings_are_the_same_words(tmp_path: Path, prompt: str) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 0.9\nseverity: 4\n"
+        "terms: [blue whale, größe]\n",
+        encoding="utf-8",
+    )
+    assert TermLists(tmp_path).findings(prompt) != ()
+    assert TermLists(tmp_path).findings(f"x{prompt.strip('_')}x") == ()
+
+
+def test_a_pattern_may_still_look_for_an_underscore(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 0.9\nseverity: 4\n"
+        "patterns: ['blue_whale']\n",
+        encoding="utf-8",
+    )
+    assert TermLists(tmp_path).findings("a blue_whale") != ()
+    assert TermLists(tmp_path).findings("a blue whale") == ()
+
+
 def test_an_exception_is_taken_out_before_matching(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(
         "apiVersion: countermark.terms/v1\ncategory: sexual\nversion: '1'\nscore: 0.9\nseverity: 4\n"
