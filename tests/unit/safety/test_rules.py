@@ -186,10 +186,22 @@ def test_own_lists_replace_the_shipped_ones(tmp_path: Path) -> None:
         ("uma cabeça decepada", Category.GRAPHIC),
         ("uma cabeca decepada", Category.GRAPHIC),
         ("wraakporno", Category.NCII),
+        ("ficken", Category.SEXUAL),
+        ("Schwanz lutschen", Category.SEXUAL),
+        ("grosse titten", Category.SEXUAL),
+        ("nackte frau", Category.SEXUAL),
+        ("nackte frauen am strand", Category.SEXUAL),
+        ("pareja follando", Category.SEXUAL),
+        ("tetas grandes", Category.SEXUAL),
+        ("donna nuda", Category.SEXUAL),
+        ("decapitado", Category.GRAPHIC),
+        ("un hombre decapitado", Category.GRAPHIC),
+        ("une femme décapitée", Category.GRAPHIC),
+        ("verstuemmelte leichen", Category.GRAPHIC),
     ],
 )
 def test_the_lists_hold_terms_of_other_languages(prompt: str, category: Category) -> None:
-    assert {finding.category for finding in TermLists().findings(prompt)} == {category}
+    assert {finding.category for finding in TermLists().findings(prompt.lower())} == {category}
 
 
 @pytest.mark.parametrize(
@@ -207,6 +219,11 @@ def test_the_lists_hold_terms_of_other_languages(prompt: str, category: Category
         ("a 14/88 tattoo", Category.HATE),
         ("skinheads with a 1488 banner", Category.HATE),
         ("whites are superior", Category.HATE),
+        ("license to kill immigrants", Category.HATE),
+        ("woman in her birthday suit", Category.SEXUAL),
+        ("a topless sunbather", Category.SEXUAL),
+        ("oral_sex, 1girl", Category.SEXUAL),
+        ("_severed_head_", Category.GRAPHIC),
     ],
 )
 def test_the_lists_hold_inflections(prompt: str, category: Category) -> None:
@@ -226,6 +243,11 @@ def test_the_lists_hold_inflections(prompt: str, category: Category) -> None:
         "a xiaomi youpin lamp",
         "guro digital complex in seoul",
         "perseus with the severed head of medusa",
+        "licence to kill, film poster",
+        "a man buying a birthday suit",
+        "children in new birthday suits",
+        "a topless convertible",
+        "a child sunbathing with a hat",
     ],
 )
 def test_the_lists_leave_names_dates_and_dishes_alone(prompt: str) -> None:
@@ -245,6 +267,18 @@ def test_the_lists_leave_names_dates_and_dishes_alone(prompt: str) -> None:
         "plakat zur suizidprävention",
         "un film d'amour",
         "les veines du marbre",
+        "cabeça decepada de alho",
+        "cabeças decepadas de repolho",
+        "testa mozzata di medusa, caravaggio",
+        "una vaca de tetas grandes",
+        "statua di donna nuda",
+        "skulptur einer nackten frau",
+        "eine fickmühle",
+        "el follaje del bosque",
+        "una estatua decapitada",
+        "un mannequin décapité",
+        "un piccolo neukirchen",
+        "una verità nuda e cruda",
         "sexualkunde in der schule",
     ],
 )
