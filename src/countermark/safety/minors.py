@@ -46,7 +46,7 @@ _ENGLISH_AGES: Final = (
     r"{number}(?:[\s\-]and[\s\-]a[\s\-]half)?"
     r"(?:[\s\-]*(?:years?|yrs?\.?|winters|summers)[\s\-]*(?:old|of[\s\-]age|young)|[\s\-]*y[.\s/]*o\b)",
     r"{number}[\s\-]*yrs?\b\.?(?!\s*(?:ago|later|of\b|in\b|since|old|experience|warranty|guarantee|plan|lease|together))",
-    r"\b(?:aged|ages?(?:[\s\-]of|\sis)?|as\syoung\sas)(?:\s(?:between|from|only|just|about))?[\s:=\-]+{number}(?![\w%])"
+    r"\b(?:aged|ages?(?:[\s\-]of|\sis)?|as\syoung\sas)(?:\s(?:between|from|only|just|about))?[\s:=\-]+{number}½?(?![\w%])"
     r"(?!\s*(?:years?\sago|hours?|months?\sago))",
     r"\b(?:girl|boy|lass|lad|daughter|son|niece|nephew|sister|brother|student|pupil)"
     r"\s*[,(]?\s*(?:of\s+)?{number}(?![\w%:.])",
@@ -163,19 +163,18 @@ class MinorsRule:
         self._always = _any([*(_terms(spec.always) for spec in specs), *always])
         self._little_words = frozenset(form for spec in specs for word in spec.little_words for form in spellings(word))
         end = _phrase_end(self._little_words)
-        self._except = _any(
+        self._exception_parts = [
             part
             for spec, path in files
             for part in (_terms(spec.except_), _patterns(spec.except_patterns, spec, path, end))
-        )
-        self._things = _any(
+        ]
+        self._thing_parts = [
             part
             for spec, path in files
             for part in (_terms(spec.except_things), _patterns(spec.except_thing_patterns, spec, path, end))
-        )
-        before = [_terms((*spec.minors, *spec.sexual, *spec.youths)) for spec in specs]
-        self._before_a_thing = _any(before)
-        self._behind_a_thing = _any([*before, *(_terms(spec.people) for spec in specs), *ages])
+        ]
+        self._somebody = [_terms((*spec.minors, *spec.sexual, *spec.youths)) for spec in specs]
+        self._people = [*(_terms(spec.people) for spec in specs), *ages]
 
     @cached_property
     def detector(self) -> DetectorRef:
@@ -219,6 +218,24 @@ class MinorsRule:
         return assessed(
             Stage.PROMPT, Category.SEXUAL_MINORS, self.detector, 0.0, 0, reason="no sexual content about a minor found"
         )
+
+    # Exceptions are many patterns that few prompts ask for: they are compiled when the first one does.
+
+    @cached_property
+    def _except(self) -> re.Pattern[str]:
+        return _any(self._exception_parts)
+
+    @cached_property
+    def _things(self) -> re.Pattern[str]:
+        return _any(self._thing_parts)
+
+    @cached_property
+    def _before_a_thing(self) -> re.Pattern[str]:
+        return _any(self._somebody)
+
+    @cached_property
+    def _behind_a_thing(self) -> re.Pattern[str]:
+        return _any([*self._somebody, *self._people])
 
     def names_an_age(self, text: str) -> bool:
         """Whether a lower-case text names an age below 18, in whatever context; that alone is nothing to refuse."""
