@@ -30,7 +30,17 @@ from countermark.audit.query import INDEX_COLUMNS, index_row
 from countermark.audit.tiles import HashedTree
 from countermark.audit.tree import leaf_hash
 from countermark.audit.warrant import Warrant
-from countermark.model import ActorRef, Event, ModelRef, Outcome, OutputRecord, PolicyRef, Receipt
+from countermark.model import (
+    ActorRef,
+    Event,
+    EventType,
+    ExportRecord,
+    ModelRef,
+    Outcome,
+    OutputRecord,
+    PolicyRef,
+    Receipt,
+)
 
 ENTRIES = 12
 Change = Callable[[sqlite3.Connection], None]
@@ -176,6 +186,44 @@ def _then_forge(attack: Change, key: NoteSigner | None) -> Change:
     return change
 
 
+def drop_signatures(store: sqlite3.Connection) -> None:
+    """Take away everything that was signed."""
+    store.execute("DELETE FROM head")
+    store.execute("DELETE FROM checkpoint")
+
+
+def put_bytes_behind_tile(store: sqlite3.Connection) -> None:
+    """Add two bytes to the recorded hashes: too few for another."""
+    store.execute("UPDATE tile SET hashes = CAST(hashes || x'0102' AS BLOB) WHERE level = 0 AND idx = 0")
+
+
+def show_entries_by_view(store: sqlite3.Connection) -> None:
+    """Put a view in place of the table of entries: it shows what was signed, and could show others something else."""
+    store.execute("DROP VIEW event")
+    store.execute("ALTER TABLE entry RENAME TO hidden")
+    store.execute("CREATE VIEW entry AS SELECT seq, body FROM hidden")
+
+
+def _edit_and_drop_signatures(store: sqlite3.Connection) -> None:
+    _then_forge(edit, None)(store)
+    drop_signatures(store)
+
+
+def _appended(spell: Callable[[bytes], bytes], **changes: object) -> Change:
+    """Add an entry that is no valid event, and sign it: what a faulty writer does, or somebody who has the key."""
+
+    def change(store: sqlite3.Connection) -> None:
+        body = spell(canonical_bytes(event_document(make_event(ENTRIES, **changes))))
+        store.execute("INSERT INTO entry VALUES (?, ?)", (ENTRIES, body))
+        forge_tree(store, signer())
+
+    return change
+
+
+def _lengthened(body: bytes) -> bytes:
+    return body.replace(b'"error":""', b'"error":"%b"' % (b"x" * (65_536 - len(body))))
+
+
 STORES: dict[str, Change] = {
     "good": lambda _: None,
     **ATTACKS,
@@ -184,6 +232,15 @@ STORES: dict[str, Change] = {
     "log-truncated-and-signed-anew": _then_forge(truncate, signer()),
     "leaf-hash-altered": alter_leaf_hash,
     "signed-by-another-key": sign_with_another_key,
+    "entry-edited-and-signatures-dropped": _edit_and_drop_signatures,
+    "bytes-behind-tile": put_bytes_behind_tile,
+    "entries-shown-by-view": show_entries_by_view,
+    "event-id-twice": _appended(bytes, event_id=make_event(5).event_id),
+    "entry-not-canonical": _appended(lambda body: body.replace(b'","', b'", "', 1)),
+    "entry-with-newline": _appended(lambda body: body.replace(b'","', b'",\n"', 1)),
+    "entry-with-key-twice": _appended(lambda body: body.replace(b'"error":""', b'"error":"","error":"x"')),
+    "entry-with-float": _appended(lambda body: body.replace(b'"mark":90000', b'"mark":90000.5')),
+    "entry-too-long": _appended(_lengthened),
 }
 
 
@@ -205,6 +262,7 @@ def damaged_receipts(good: Receipt) -> dict[str, Receipt]:
     return {
         "entry-edited": good.model_copy(update={"entry": good.entry.replace('"allow"', '"block"')}),
         "index-altered": proof(magic, "index 6", first, *rest),
+        "index-outside-the-log": proof(magic, f"index {5 + 16}", first, *rest),
         "proof-hash-flipped": proof(magic, index, base64.b64encode(flipped).decode(), *rest),
         "proof-too-short": proof(magic, index, *rest),
         "proof-too-long": proof(magic, index, first, first, *rest),
@@ -273,9 +331,30 @@ def write_custody(folder: Path, made: Path) -> None:
         log.export(bundles / "good", why, formats=("csv",), reveal=True)
         log.export(bundles / "good-since-first-checkpoint", why, first=CUSTODY_ENTRIES)
         log.export(bundles / "good-middle", why, first=3, end=7)
+        log.export(bundles / "good-empty", why, first=7, end=7)
+        log.export(made / "first-four", why, first=0, end=4, reveal=True)
+        log.export(made / "next-four", why, first=3, end=7, reveal=True)
+        for name, (source, spoil) in REEXPORTED.items():
+            shutil.copytree(made / source, bundles / name)
+            spoil(bundles / name)
+            _export_again(log, bundles / name, why)
     for name, spoil in BUNDLES.items():
         shutil.copytree(bundles / "good", bundles / name)
         spoil(bundles / name)
+
+
+def _export_again(log: AuditLog, bundle: Path, why: Warrant) -> None:
+    """Let the manifest fit a spoilt bundle and record its export: who has the signing key can."""
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    for name in manifest["files"]:
+        text = (bundle / name).read_bytes()
+        manifest["files"][name] = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
+    text = json.dumps(manifest, indent=2).encode() + b"\n"
+    (bundle / "manifest.json").write_bytes(text)
+    extent = {name: manifest[name] for name in ("first", "end", "size")}
+    record = ExportRecord(formats=("jsonl",), manifest_sha256=hashlib.sha256(text).hexdigest(), **extent)
+    receipt = log.receipt(log.append(why.event(EventType.EXPORT, export=record)).index)
+    (bundle / "export-receipt.json").write_text(receipt.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
 
 
 def _bring_back(store: sqlite3.Connection) -> None:
@@ -295,16 +374,20 @@ def _run(store: sqlite3.Connection, statement: str, number: int) -> None:
     store.execute(statement, (make_event(number).event_id,))
 
 
+def _digest(path: Path) -> bytes:
+    """A file's digest and length as the manifest spells them."""
+    return b'"%b",\n      "bytes": %d' % (hashlib.sha256(path.read_bytes()).hexdigest().encode(), path.stat().st_size)
+
+
 def _spoil(file: str, change: Callable[[bytes], bytes], *, settle: bool = False) -> Callable[[Path], None]:
     """Change a file of a bundle; ``settle`` its digest in the manifest, too, as a careful forger would."""
 
     def spoil(bundle: Path) -> None:
         path, manifest = bundle / file, bundle / "manifest.json"
-        old = hashlib.sha256(path.read_bytes()).hexdigest()
+        old = _digest(path)
         path.write_bytes(change(path.read_bytes()))
         if settle:
-            new = hashlib.sha256(path.read_bytes()).hexdigest()
-            manifest.write_bytes(manifest.read_bytes().replace(old.encode(), new.encode()))
+            manifest.write_bytes(manifest.read_bytes().replace(old, _digest(path)))
 
     return spoil
 
@@ -323,6 +406,10 @@ def _swapped(text: bytes) -> bytes:
     return b"".join(lines)
 
 
+def _put_file_in(bundle: Path) -> None:
+    (bundle / "entries.parquet").write_bytes(b"PAR1")
+
+
 def _resigned(text: bytes) -> bytes:
     body = text.decode().rsplit("\n\n", 1)[0] + "\n"
     return signer("somebody else").sign(body).encode()
@@ -339,8 +426,46 @@ BUNDLES: dict[str, Callable[[Path], None]] = {
     "entries-swapped": _spoil("entries.jsonl", _swapped, settle=True),
     "checkpoint-signed-by-another-key": _spoil("checkpoint", _resigned, settle=True),
     "disclosed-text-altered": _spoil("disclosed.jsonl", lambda text: text.replace(b"a cat", b"a dog", 1), settle=True),
+    "file-put-in": _put_file_in,
     "csv-altered": _spoil("entries.csv", lambda text: text.replace(b"allow", b"block", 1)),
     "export-receipt-edited": _spoil("export-receipt.json", lambda text: text.replace(b"test vectors", b"best vectors")),
+}
+
+
+def _hide_last_entry(bundle: Path) -> None:
+    """Fold the last entry of the range into the edge behind it."""
+    *lines, last = (bundle / "entries.jsonl").read_bytes().splitlines(keepends=True)
+    (bundle / "entries.jsonl").write_bytes(b"".join(lines))
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    manifest["right"] = [base64.b64encode(leaf_hash(last[:-1])).decode(), *manifest["right"]]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "disclosed.jsonl").write_bytes(_without_line(3)((bundle / "disclosed.jsonl").read_bytes()))
+
+
+def _name_another_key(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    manifest["log_key"] = signer("somebody else").verifier_key
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _disclosed(old: bytes, new: bytes) -> Callable[[Path], None]:
+    return _spoil("disclosed.jsonl", lambda text: text.replace(old, new, 1))
+
+
+REEXPORTED: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "last-entry-hidden-behind-the-range": ("first-four", _hide_last_entry),
+    "text-behind-last-line": (
+        "next-four",
+        _spoil("entries.jsonl", lambda text: text + b'{"type":"generation.refused"}'),
+    ),
+    "disclosed-under-an-index-before-the-range": ("next-four", _disclosed(b'"index":6', b'"index":2')),
+    "disclosed-under-another-event": (
+        "first-four",
+        _disclosed(make_event(2).event_id.encode(), make_event(0).event_id.encode()),
+    ),
+    "disclosed-text-twice": ("first-four", _disclosed(b'"text":', b'"text":"a harmless dog","text":')),
+    "erased-text-invented": ("first-four", _disclosed(b'"state":"erased"', b'"state":"erased","text":"a dog"')),
+    "another-log-key-named": ("first-four", _name_another_key),
 }
 
 
@@ -358,11 +483,24 @@ def write_vectors(folder: Path) -> None:
             (folder / "held.checkpoint").write_text(log.checkpoint(), encoding="utf-8")
         for name, change in STORES.items():
             _write_store(path, stores / f"{name}.db", change)
+    write_home(stores / "rolled-back-behind-signed-db")
     with tempfile.TemporaryDirectory() as made, _settled():
         write_custody(folder, Path(made))
     for name, receipt in {"good": good, **damaged_receipts(good)}.items():
         text = json.dumps(receipt.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=1)
         (receipts / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_home(folder: Path) -> None:
+    """A store beside ``signed.db``, as it was an entry before the last signature: an old copy put back."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as made:
+        with AuditLog.open(Path(made) / "audit.db", signer=signer()) as log:
+            log.append_many([(make_event(number), None) for number in range(ENTRIES)])
+            _write_store(Path(made) / "audit.db", folder / "audit.db", lambda _: None)
+            log.append(make_event(ENTRIES))
+        _write_store(Path(made) / "signed.db", folder / "signed.db", lambda _: None)
 
 
 def _write_store(source: Path, target: Path, change: Change) -> None:

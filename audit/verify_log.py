@@ -9,31 +9,24 @@ the database and the signing key can rewrite everything unnoticed. Needs Python 
 nothing of countermark; FORMAT.md describes the formats. Exit codes: 0 verified, 13 verification failed, 2 usage.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
-import difflib
 import hashlib
 import hmac
 import json
+import re
 import sqlite3
-import sys
 import zipfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-class Checkpoint(NamedTuple):
-    """A verified tree head."""
-
-    origin: str
-    size: int
-    root: bytes
+def demand(fine: object, complaint: str) -> None:
+    """Give up where something is not as it must be."""
+    if not fine:
+        raise ValueError(complaint)
 
 
 def sha(*parts: bytes) -> bytes:
@@ -41,11 +34,47 @@ def sha(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-class Tree:
-    """A growing tree: the roots of its perfect subtrees with their heights, largest first."""
+def decode(text: str, size: int | None = None) -> bytes:
+    """Canonical base64 of ``size`` bytes."""
+    value = base64.b64decode(text, validate=True)
+    demand(base64.b64encode(value).decode() == text and len(value) == (size or len(value)), "base64 is not canonical")
+    return value
 
-    def __init__(self) -> None:
-        self.size, self.edge = 0, list[tuple[int, bytes]]()
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON in which no key stands twice: readers differ in which of the two they take."""
+    demand(len(dict(pairs)) == len(pairs), "a key stands twice")
+    return dict(pairs)
+
+
+def plain(value: Any) -> bool:
+    """Whether JSON has but one canonical form, that of RFC 8785: no float, null, large integer or key not in ASCII."""
+    if isinstance(value, dict):
+        return all(key.isascii() for key in value) and all(map(plain, value.values()))
+    if isinstance(value, list):
+        return all(map(plain, value))
+    return isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 1 << 53)
+
+
+class Log:
+    """A log as it is read: the tree, as its perfect subtrees with their heights, what entries say, what is wrong."""
+
+    def __init__(self, key: str, held: str) -> None:
+        self.key, self.held, self.own, self.problems = key, held, "", list[str]()  # the verifier key, two notes
+        self.first, self.end, self.size, self.edge = 0, 0, 0, list[tuple[int, bytes]]()
+        self.signed, self.wanted, self.roots = dict[str, tuple[int, bytes]](), set[int](), {0: sha()}  # sizes wanted
+        self.ids, self.erased, self.protected = set[str](), set[str](), dict[int, tuple[str, list[dict[str, str]]]]()
+
+    def check(self, fine: object, problem: str) -> None:
+        """Note a problem where something is not as it must be."""
+        if not fine:
+            self.problems.append(problem)
+
+    def trust(self, claimed: str) -> None:
+        """Take the key that is claimed where none was given, and open the checkpoint held with it."""
+        self.check(self.key in ("", claimed), f"it names another key than the one given: {claimed}")
+        self.key = self.key or claimed
+        self.signed |= {"the checkpoint that you hold": open_checkpoint(self.held, self.key)} if self.held else {}
 
     def push(self, value: bytes, height: int = 0) -> None:
         """Add a leaf, or a perfect subtree of 2^height leaves."""
@@ -53,6 +82,8 @@ class Tree:
         while self.edge and self.edge[-1][0] == height:
             value, height = sha(b"\x01", self.edge.pop()[1], value), height + 1
         self.edge.append((height, value))
+        if self.size in self.wanted:
+            self.roots[self.size] = self.root()
 
     def root(self) -> bytes:
         """The root now."""
@@ -61,214 +92,167 @@ class Tree:
             root = sha(b"\x01", left, root)
         return root
 
-    def grow(self, leaves: Iterable[bytes], sizes: set[int]) -> dict[int, bytes]:
-        """Add leaves; the roots at those of the sizes that are passed."""
-        found = {self.size: self.root()}
-        for leaf in leaves:
-            self.push(leaf)
-            if self.size in sizes:
-                found[self.size] = self.root()
-        return found
-
-
-def root_from_path(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
-    """The root that an audit path leads to (RFC 6962, 2.1.1): its last hash is the other half of the tree."""
-    if size <= 1 or not path:
-        if (index, size, path) != (0, 1, []):
-            raise ValueError("the audit path is too long or too short, or the index outside the tree")
-        return leaf
-    half = 1 << ((size - 1).bit_length() - 1)
-    if index < half:
-        return sha(b"\x01", root_from_path(index, half, leaf, path[:-1]), path[-1])
-    return sha(b"\x01", path[-1], root_from_path(index - half, size - half, leaf, path[:-1]))
-
-
-def decode(text: str, size: int | None = None) -> bytes:
-    """Canonical base64 of ``size`` bytes."""
-    value = base64.b64decode(text, validate=True)
-    if base64.b64encode(value).decode() != text or (size is not None and len(value) != size):
-        raise ValueError("not canonical base64 of the right length")
-    return value
-
-
-def signed_by(note: str, vkey: str, kind: int = 1) -> str | None:
-    """The text of a note that a key signed (kind 1) or cosigned as a witness (4); None where its line is missing."""
-    name, _, rest = vkey.strip().partition("+")
-    key_hex, _, encoded = rest.partition("+")
-    material = decode(encoded, 33)
-    if material[0] != kind or sha(name.encode() + b"\n", material)[:4].hex() != key_hex:
-        raise ValueError(f"the verifier key of {name} is of another kind, or does not match its own id")
-    text, separator, lines = note.rpartition("\n\n")
-    if not separator or not lines.endswith("\n") or any(c < " " and c != "\n" for c in note):
-        raise ValueError("not a signed note")
-    signed = False
-    for line in lines[:-1].split("\n"):
-        dash, _, rest = line.partition(" ")
-        signer, _, encoded = rest.partition(" ")
-        value = decode(encoded)
-        if dash != "\u2014" or len(value) <= 4:
-            raise ValueError("a malformed signature line")
-        if signer == name and value[:4].hex() == key_hex:
-            time, value = (value[4:12], value[12:]) if kind == 4 else (b"", value[4:])
-            stamp = f"cosignature/v1\ntime {int.from_bytes(time, 'big')}\n" if kind == 4 else ""
-            try:
-                Ed25519PublicKey.from_public_bytes(material[1:]).verify(value, f"{stamp}{text}\n".encode())
-            except InvalidSignature:
-                raise ValueError(f"the signature of {name} is wrong") from None
-            signed = True
-    return text if signed else None
-
-
-def open_checkpoint(note: str, vkey: str) -> Checkpoint:
-    """Verify the log's own signature on a checkpoint."""
-    lines = (signed_by(note, vkey) or "").split("\n")
-    if len(lines) < 3 or not all(lines) or lines[0] != vkey.partition("+")[0] or lines[1] != str(int(lines[1])):
-        raise ValueError(f"not a checkpoint signed by the key {vkey}")
-    return Checkpoint(lines[0], int(lines[1]), decode(lines[2], 32))
-
-
-def open_receipt(receipt: Any, vkey: str) -> tuple[Checkpoint, str, Any]:
-    """Verify a countermark.receipt/1: the checkpoint and note that prove the entry, and the event."""
-    if receipt["schema"] != "countermark.receipt/1":
-        raise ValueError("not a countermark.receipt/1")
-    head, _, note = receipt["proof"].partition("\n\n")
-    magic, *lines = head.split("\n")
-    lines = lines[1:] if lines and lines[0].startswith("extra ") else lines
-    if magic != "c2sp.org/tlog-proof@v1" or not lines or lines[0] != f"index {int(lines[0][6:])}":
-        raise ValueError("not a C2SP tlog-proof")
-    index, checkpoint = int(lines[0][6:]), open_checkpoint(note, vkey)
-    entry = receipt["entry"].encode("utf-8", "surrogatepass")
-    path = [decode(line, 32) for line in lines[1:]]
-    if root_from_path(index, checkpoint.size, sha(b"\x00", entry), path) != checkpoint.root:
-        raise ValueError(f"the entry is not number {index} of the log {checkpoint.origin}")
-    return checkpoint, note, json.loads(entry)
-
-
-def named_changes(numbers: list[int], stored: list[bytes], recorded: list[bytes]) -> Iterator[str]:
-    """Say which entries differ from the recorded leaf hashes, and how."""
-    place, stored_leaves = {leaf: index for index, leaf in enumerate(recorded)}, set(stored)
-    start = next((i for i, pair in enumerate(zip(recorded, stored, strict=False)) if pair[0] != pair[1]), 0)
-    matcher = difflib.SequenceMatcher(None, recorded[start:], stored[start:], autojunk=False)
-    for _, low, high, first, last in (change for change in matcher.get_opcodes() if change[0] != "equal"):
-        gone = [i for i in range(start + low, start + high) if recorded[i] not in stored_leaves]
-        new = [i for i in range(start + first, start + last) if stored[i] not in place]
-        yield from (f"entry {i} was changed after it was recorded" for i, _ in zip(gone, new, strict=False))
-        yield from (f"entry {i} was removed" for i in gone[len(new) :])
-        yield from (f"the entry stored as {numbers[at]} was never recorded: put in later" for at in new[len(gone) :])
-        for at in range(start + first, start + last):
-            if stored[at] in place:
-                yield f"entry {place[stored[at]]} was moved: it is stored as {numbers[at]}"
-
-
-def protected_problems(store: sqlite3.Connection) -> Iterator[str]:
-    """Data keys and ciphertexts that are gone without an erasure, or there in spite of one."""
-    there = set(store.execute("SELECT key_id, '' FROM secret UNION SELECT event_id, field FROM blob"))
-    expected, erased = dict[str, tuple[int, set[tuple[str, str]]]](), set[str]()
-    for seq, body in store.execute("SELECT seq, body FROM entry ORDER BY seq"):
-        event = json.loads(body) if b'"protected":[{' in body or b'"type":"erasure"' in body else {}
-        erased |= set(event.get("erasure", {}).get("events", ()))
-        own = {(c["key_id"], c["field"]) for c in event.get("protected", ()) if c["key_id"] == event["event_id"]}
-        if own:
-            expected[event["event_id"]] = seq, own | {(event["event_id"], "")}
-    for event_id, (seq, parts) in expected.items():
-        if event_id in erased and parts & there:
-            yield f"entry {seq} was erased, but its data key or ciphertext is there"
-        elif event_id not in erased and parts - there:
-            yield f"entry {seq} lacks its data key or a ciphertext, and no erasure is recorded"
-
-
-def verify_store(store: sqlite3.Connection, vkey: str, held: Checkpoint | None) -> Iterator[str]:
-    """Everything that is wrong with a store, one sentence each."""
-    rows = [(seq, sha(b"\x00", body)) for seq, body in store.execute("SELECT seq, body FROM entry ORDER BY seq")]
-    numbers, stored, signed = [seq for seq, _ in rows], [leaf for _, leaf in rows], list[Checkpoint]()
-    tiles = b"".join(hashes for (hashes,) in store.execute("SELECT hashes FROM tile WHERE level = 0 ORDER BY idx"))
-    recorded = [tiles[i : i + 32] for i in range(0, len(tiles) - 31, 32)]
-    for (note,) in store.execute("SELECT note FROM checkpoint UNION SELECT note FROM head"):
+    def read(self, entry: bytes) -> bytes:
+        """Add an entry, and take in what it says; its leaf hash."""
         try:
-            signed.append(open_checkpoint(note, vkey))
-        except ValueError as error:
-            yield f"a stored checkpoint cannot be trusted: {error}"
-    references = [("the store's own checkpoint", checkpoint) for checkpoint in sorted(signed)]
-    references += [("the checkpoint that you hold", held)] if held else []
-    sizes, newest, good = {checkpoint.size for _, checkpoint in references}, max(signed, default=None), 0
-    trees = Tree().grow(stored, sizes), Tree().grow(recorded, sizes)
-    if stored != recorded and newest and newest.size == len(stored) and trees[0][newest.size] == newest.root:
-        yield "the recorded leaf hashes were altered; the entries themselves are as signed"
-    elif stored != recorded:
-        yield from named_changes(numbers, stored, recorded)
-    elif numbers != list(range(len(numbers))):
-        yield "the entries are not numbered 0, 1, 2, …"
+            event = json.loads(entry, object_pairs_hook=once)
+            spelling = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            demand(spelling == entry and plain(event), "it is not in canonical form")
+            demand(len(entry) <= 65_535 and event["schema"] == "countermark.event/1", "it is too long, or not event/1")
+            demand(re.fullmatch("[0-9a-f]{32}", event_id := event["event_id"]), "its event id is none")
+            demand(event_id not in self.ids, "its event id is that of an earlier entry")
+            self.ids.add(event_id)
+            self.erased |= set(event["erasure"]["events"] if event["type"] == "erasure" else ())
+            self.protected[self.size] = event_id, event.get("protected", [])
+        except Exception as error:  # hostile JSON can cause any
+            self.problems.append(f"entry {self.size} is no valid event: {error}")
+        self.push(leaf := sha(b"\x00", entry))
+        return leaf
+
+
+def signed_by(note: str, vkey: str, kind: int = 1) -> str:
+    """The text of a note that a key signed (kind 1) or cosigned as a witness (4); empty where its line is missing."""
+    name, key_hex, encoded = vkey.split("+", 2)
+    material, found = decode(encoded, 33), False
+    fits = material[0] == kind and sha(name.encode() + b"\n", material)[:4].hex() == key_hex
+    demand(fits, f"the verifier key of {name} is of another kind, or does not match its own id")
+    text, separator, lines = note.rpartition("\n\n")
+    demand(separator and lines.endswith("\n") and not re.search("[\0-\x09\x0b-\x1f]", note), "not a signed note")
+    for line in lines[:-1].split("\n"):
+        dash, signer, encoded = line.split(" ")
+        value = decode(encoded)
+        demand(dash == "\u2014" and signer and len(value) > 4, "a malformed signature line")
+        if (signer, value[:4].hex()) == (name, key_hex):
+            time, signature = (value[4:12], value[12:]) if kind == 4 else (b"", value[4:])
+            stamp = f"cosignature/v1\ntime {int.from_bytes(time, 'big')}\n" if kind == 4 else ""
+            Ed25519PublicKey.from_public_bytes(material[1:]).verify(signature, f"{stamp}{text}\n".encode())
+            found = True
+    return text if found else ""
+
+
+def open_checkpoint(note: str, vkey: str) -> tuple[int, bytes]:
+    """Verify the log's own signature on a checkpoint."""
+    lines = signed_by(note, vkey).split("\n")
+    fits = len(lines) >= 3 and all(lines) and lines[0] == vkey.partition("+")[0] and lines[1] == str(abs(int(lines[1])))
+    demand(fits, f"not a checkpoint signed by the key {vkey}")
+    return int(lines[1]), decode(lines[2], 32)
+
+
+def verify_receipt(text: bytes, log: Log) -> Any:
+    """Verify a countermark.receipt/1; gives its event."""
+    receipt = json.loads(text, object_pairs_hook=once)
+    log.trust(receipt["log_key"])
+    head, _, log.own = receipt["proof"].partition("\n\n")
+    magic, line, *path = re.sub("(?<=@v1\n)extra [^\n]*\n", "", head).split("\n")
+    log.size = log.first = int(line[6:])
+    fits = (receipt["schema"], magic, line) == ("countermark.receipt/1", "c2sp.org/tlog-proof@v1", f"index {log.first}")
+    demand(fits, "not a countermark.receipt/1 with a C2SP tlog-proof")
+    (size, root), leaf = open_checkpoint(log.own, log.key), log.read(receipt["entry"].encode())
+    at, last = log.first, size - 1
+    for other in (decode(one, 32) for one in path):  # RFC 9162, 2.1.3.2
+        demand(at <= last and last, "the audit path is too long, or the index outside the tree")
+        left = at & 1 or at == last
+        leaf = sha(b"\x01", other, leaf) if left else sha(b"\x01", leaf, other)
+        while left and at and not at & 1:
+            at, last = at >> 1, last >> 1
+        at, last = at >> 1, last >> 1
+    demand((at, last, leaf) == (0, 0, root), f"the entry is not number {log.first} of the log")
+    log.end, log.size, log.roots = log.first + 1, size, {size: root}
+    return json.loads(receipt["entry"])
+
+
+def open_database(path: Path, *tables: str) -> sqlite3.Connection:
+    """A snapshot of a database. Its tables must be tables: a view could show every reader something else."""
+    path = path.resolve()  # journals lie beside the file, not beside a link to it
+    journals = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
+    mode = "mode=ro" if any(one.exists() and one.stat().st_size for one in journals) else "mode=ro&immutable=1"
+    database = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
+    demand(path.open("rb").read(16) == b"SQLite format 3\0", f"{path.name} is no database; what is beside it may be")
+    database.execute("BEGIN")
+    there = set(database.execute("SELECT type, name FROM sqlite_schema WHERE rootpage > 0 OR type = 'trigger'"))
+    fits = {("table", one) for one in tables} <= there and "trigger" not in dict(there)
+    demand(fits, f"{path.name} has triggers, or not the tables {', '.join(tables)}")
+    return database
+
+
+def verify_store(path: Path, log: Log) -> None:
+    """Verify a whole store, and what ``signed.db`` beside it says of its last signature."""
+    query, beside = "SELECT origin, size, root FROM signed NOT INDEXED", path.resolve().with_name("signed.db")
+    rows = open_database(beside, "signed").execute(query).fetchall() if beside.exists() else []  # before the log
+    store = open_database(path, "entry", "tile", "head", "checkpoint", "meta", "secret", "blob")
+    log.trust(dict(store.execute("SELECT key, value FROM meta NOT INDEXED"))["verifier_key"])
+    heads = store.execute("SELECT size, root, note FROM head NOT INDEXED").fetchall()
+    notes = [note for *_, note in heads + store.execute("SELECT note FROM checkpoint NOT INDEXED").fetchall()]
+    own = sorted(open_checkpoint(note, log.key) for note in notes)
+    log.signed |= {f"signed.db of {name}": (size, root) for name, size, root in rows if log.key.startswith(f"{name}+")}
+    log.signed |= {f"checkpoint {at} of the store": one for at, one in enumerate(own)}
+    log.wanted = {size for size, _ in log.signed.values()}
+    leaves = bytearray()
+    for number, entry in store.execute("SELECT seq, body FROM entry NOT INDEXED ORDER BY seq"):
+        demand(number == log.size, f"where entry {log.size} is due, there is {number}")
+        leaves += log.read(entry)
+    tiles = store.execute("SELECT idx, hashes FROM tile NOT INDEXED WHERE level = 0 ORDER BY idx").fetchall()
+    hashes = b"".join(tile for _, tile in tiles).ljust(len(leaves))
+    apart = [at // 32 for at in range(0, len(hashes), 32) if leaves[at : at + 32] != hashes[at : at + 32]]
+    fits = tiles == [(at // 8192, leaves[at : at + 8192]) for at in range(0, len(leaves), 8192)]  # 256 hashes each
+    log.check(fits, f"entries or recorded hashes were altered, added, removed or moved: {str(apart[:9])[1:-1]} differ")
+    log.check([head[:2] for head in heads] == [(log.size, log.root())], "the store's head is not that of its entries")
+    log.check(own and own[-1][0] >= log.size, f"of {log.size} entries {own[-1][0] if own else 'none'} are signed")
+    keys = store.execute("SELECT key_id, '' FROM secret NOT INDEXED").fetchall()
+    there = set(keys + store.execute("SELECT event_id, field FROM blob NOT INDEXED").fetchall())
+    for index, (event_id, fields) in log.protected.items():
+        parts = {(event_id, name) for one in fields if one["key_id"] == event_id for name in ("", one["field"])}
+        gone, erased = parts - there, event_id in log.erased
+        log.check(not erased or gone == parts, f"entry {index} was erased, but its data key or ciphertext is there")
+        log.check(erased or not gone, f"entry {index} lacks its data key or a ciphertext, and no erasure is recorded")
+        there -= parts
+    log.check(not there, f"there are {len(there)} data keys or ciphertexts to which no entry committed")
+    log.end, log.own = log.size, log.held
+
+
+def verify_bundle(path: Path, log: Log) -> None:
+    """Verify a bundle: the folder of a manifest, or a zip file of one."""
+    if path.name == "manifest.json":
+        inside = [one for one in path.parent.iterdir() if not one.name.startswith(".")]
+        demand(all(one.is_file() and not one.is_symlink() for one in inside), "a link or a folder is in it")
+        files = {one.name: one.read_bytes() for one in inside}
     else:
-        yield from protected_problems(store)
-    for source, checkpoint in references:
-        if checkpoint.root in [tree.get(checkpoint.size) for tree in trees]:
-            good = max(good, checkpoint.size if checkpoint is not held else 0)
-        elif checkpoint.size > len(stored):
-            yield f"{source} counts {checkpoint.size} entries, the store holds {len(stored)}"
-        else:
-            span = f"{0 if checkpoint is held else good} to {checkpoint.size - 1}"
-            yield f"{source} contradicts the log: one of the entries {span} is not what was signed"
-    if newest and newest.size < len(stored):
-        yield f"entries {newest.size} to {len(stored) - 1} are not signed"
-
-
-def verify_bundle(files: dict[str, bytes], vkey: str, held: Checkpoint | None) -> Iterator[str]:
-    """Everything that is wrong with a bundle, one sentence each."""
-    manifest = json.loads(files["manifest.json"])
-    first, end, size, tree = manifest["first"], manifest["end"], manifest["size"], Tree()
-    for name, digest in manifest["files"].items():
-        if hashlib.sha256(files.get(name, b"")).hexdigest() != digest["sha256"]:
-            yield f"{name} is missing or not the file that the manifest names"
-    lines, checkpoint = files["entries.jsonl"].split(b"\n")[:-1], open_checkpoint(files["checkpoint"].decode(), vkey)
-    for height in (h for h in reversed(range(first.bit_length())) if first >> h & 1):
-        tree.push(decode(manifest["left"].pop(0), 32), height)
-    found = tree.grow((sha(b"\x00", line) for line in lines), {held.size} if held else set())
-    while tree.size < size and manifest["right"]:
-        fits = (size - tree.size).bit_length() - 1
-        tree.push(decode(manifest["right"].pop(0), 32), min(fits, (tree.size & -tree.size or size).bit_length() - 1))
-    if (tree.size, tree.root()) != checkpoint[1:] or manifest["left"] or manifest["right"]:
-        yield f"the entries {first} to {end - 1} are not what the checkpoint covers: changed, removed, added or moved"
-    if held and held.size not in found and held != checkpoint:
-        yield f"the checkpoint that you hold, of {held.size} entries, is outside the range: ask for an export since it"
-    elif held and found.get(held.size, held.root) != held.root:
-        yield "the checkpoint that you hold contradicts the bundle"
-    for one in map(json.loads, files.get("disclosed.jsonl", b"").splitlines()):
-        protected = json.loads(lines[one["index"] - first])["protected"]
-        code = hmac.digest(bytes.fromhex(one.get("commitment_key", "")), one.get("text", "").encode(), "sha256").hex()
-        committed = {c["commitment"] for c in protected if c["field"] == one["field"]}
-        if one["state"] == "disclosed" and f"hmac-sha256:{code}" not in committed:
-            yield f"the disclosed {one['field']} of entry {one['index']} is not what the log committed to"
-    export = open_receipt(json.loads(files["export-receipt.json"]), vkey)[2].get("export") or {}
-    if export.get("manifest_sha256") != hashlib.sha256(files["manifest.json"]).hexdigest():
-        yield "the log recorded another export than this one"
-
-
-def verify(path: Path, key: str | None, note: str | None) -> tuple[list[str], str]:
-    """Verify what there is at a path; gives the problems and the checkpoint that it stands under."""
-    files = {file.name: file.read_bytes() for file in path.iterdir()} if (path / "manifest.json").is_file() else {}
-    if zipfile.is_zipfile(path):
-        files = {Path(one.filename).name: zipfile.ZipFile(path).read(one) for one in zipfile.ZipFile(path).infolist()}
-    path, store, receipt = path / "audit.db" if path.is_dir() and not files else path, None, None
-    if files:
-        claimed = json.loads(files["manifest.json"])["log_key"]
-    elif path.read_bytes()[:16] == b"SQLite format 3\x00":
-        journal = path.with_name(path.name + "-wal")  # read only where it must be, so that nothing is written beside
-        mode = "mode=ro" if journal.exists() and journal.stat().st_size else "mode=ro&immutable=1"
-        store = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
-        store.execute("BEGIN")
-        claimed = dict(store.execute("SELECT key, value FROM meta")).get("verifier_key", "")
-    else:
-        claimed = (receipt := json.loads(path.read_bytes()))["log_key"]
-    held = open_checkpoint(note, key or claimed) if note else None
-    print(f"key      {key or claimed + '   (from what is verified: give --key)'}")
-    print(f"held     {f'a checkpoint of {held.size} entries' if held else 'nothing: give --checkpoint'}")
-    if store:
-        return list(verify_store(store, key or claimed, held)), note or ""
-    if files:
-        return list(verify_bundle(files, key or claimed, held)), files["checkpoint"].decode()
-    checkpoint, own, _ = open_receipt(receipt, key or claimed)
-    forked = held is not None and held.size == checkpoint.size and held != checkpoint
-    return ["the checkpoint that you hold is of another tree: the log was forked"] if forked else [], own
+        archive = zipfile.ZipFile(path)
+        members = [one for one in archive.infolist() if not one.is_dir()]
+        demand(sum(one.file_size for one in members) < 100 * path.stat().st_size, "it unpacks to far more than entries")
+        files = {one.filename.rpartition("/")[2]: archive.read(one) for one in members}
+        demand(len(files) == len(members), "a file is twice in it")
+    manifest = json.loads(files["manifest.json"], object_pairs_hook=once)
+    log.first, log.end, size, left, right = (manifest[name] for name in ("first", "end", "size", "left", "right"))
+    log.trust(manifest["log_key"])
+    fits = plain(manifest) and 0 <= log.first <= log.end <= size and manifest["origin"] == log.key.partition("+")[0]
+    demand(fits and manifest["schema"] == "countermark.bundle/1", "its manifest is not of a countermark.bundle/1")
+    log.own, log.wanted = files["checkpoint"].decode(), {held for held, _ in log.signed.values()}
+    there = {name: {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)} for name, text in files.items()}
+    for name in sorted(manifest["files"].keys() | there.keys() - {"manifest.json", "export-receipt.json"}):
+        log.check(there.get(name) == manifest["files"].get(name), f"{name} is missing or not the file in the manifest")
+    while before := log.first - log.size:
+        log.push(decode(left.pop(0), 32), before.bit_length() - 1)
+    *lines, rest = files["entries.jsonl"].split(b"\n")
+    for line in lines:
+        log.read(line)
+    log.check(log.size == log.end and not rest, f"it holds {len(lines)} entries, not {log.first} to {log.end - 1}")
+    while log.size < size and right:
+        fits = (size - log.size).bit_length() - 1
+        log.push(decode(right.pop(0), 32), min(fits, (log.size & -log.size or size).bit_length() - 1))
+    covered = (log.size, log.root()) == open_checkpoint(log.own, log.key) and not left and not right
+    log.check(covered, "the entries are not what the checkpoint covers: changed, removed, added or moved")
+    for one in (json.loads(line, object_pairs_hook=once) for line in files.get("disclosed.jsonl", b"").splitlines()):
+        event_id, fields = log.protected.get(one["index"], ("", []))
+        key, text = bytes.fromhex(one.get("commitment_key") or ""), (one.get("text") or "").encode()
+        erased, code = one["state"] == "erased" and not key + text, hmac.digest(key, text, "sha256").hex()
+        named = [f["commitment"] for f in fields if (f["field"], event_id) == (one["field"], one["event_id"])]
+        fits = named and (erased or f"hmac-sha256:{code}" in named)
+        log.check(fits, f"the disclosed {one['field']} of entry {one['index']} is not what the log committed to")
+    export = verify_receipt(files["export-receipt.json"], receipt := Log(log.key, ""))
+    log.problems += receipt.problems
+    here = {"manifest_sha256": there["manifest.json"]["sha256"], "first": log.first, "end": log.end, "size": size}
+    log.check(here.items() <= export["export"].items(), "the log recorded another export than this one")
 
 
 def main() -> int:
@@ -276,24 +260,40 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("path", type=Path, help="audit.db or its folder, a bundle (folder or zip), or a receipt")
     parser.add_argument("--checkpoint", type=Path, help="a checkpoint of the log that you kept yourself")
-    parser.add_argument("--key", help="the log's verifier key, name+id+key")
-    parser.add_argument("--witness", action="append", default=[], help="a witness's verifier key; may be repeated")
+    parser.add_argument("--key", type=str.strip, default="", help="the log's verifier key, name+id+key")
+    parser.add_argument("--witness", type=str.strip, action="append", default=[], help="a witness's key; repeatable")
     parser.add_argument("--quorum", type=int, default=0, help="how many of them must have cosigned one checkpoint")
     options = parser.parse_args()
+    log, inside = Log(options.key, ""), [options.path / "manifest.json", options.path / "audit.db"]
     try:
-        note = options.checkpoint.read_text(encoding="utf-8") if options.checkpoint else None
-        problems, own = verify(options.path, options.key, note)
-        cosigned = {key for key in options.witness if signed_by(own, key, 4)} if own else ()
-        if len(cosigned) < options.quorum:
-            problems.append(f"{len(cosigned)} witnesses cosigned the checkpoint, not {options.quorum}")
+        log.held = options.checkpoint.read_text(encoding="utf-8") if options.checkpoint else ""
+        path = next((one for one in inside if one.is_file()), options.path)
+        start = path.open("rb").read(1 << 20)
+        if start.startswith(b"SQLite format 3\0"):
+            verify_store(path, log)
+        elif path.name == "manifest.json" or start.startswith(b"PK\3\4"):
+            verify_bundle(path, log)
+        else:
+            verify_receipt(start, log)
+        for source, (size, root) in log.signed.items():
+            log.check(size in log.roots, f"{source} counts {size} entries: more than are here, or outside the range")
+            log.check(log.roots.get(size, root) == root, f"{source}, of {size} entries, contradicts what is here")
+        count = len({key.split("+", 2)[2] for key in options.witness if log.own and signed_by(log.own, key, 4)})
+        log.check(count >= options.quorum, f"{count} witnesses cosigned the checkpoint, not {options.quorum}")
+        what = f"entries {log.first} to {log.end - 1}" if log.first < log.end else "NO ENTRIES, for it holds none,"
+        good = f"VERIFIED {what} of {log.size} in the log {log.key.partition('+')[0]}"
     except OSError as error:
         parser.error(str(error))
-    except (ValueError, LookupError, TypeError, AttributeError, sqlite3.Error) as error:
-        problems = [f"{options.path} is damaged, or is no store, bundle or receipt of this log: {error}"]
-    last = f"FAILED: {len(problems)} problem(s)" if problems else "VERIFIED"
-    print("\n".join([*(f"FAILED   {problem}" for problem in problems), last]))
-    return 13 if problems else 0
+    except Exception as error:  # hostile files can cause any
+        log.problems.append(f"damaged, or no store, bundle or receipt of this log: {type(error).__name__}: {error}")
+    lines = [f"key      {log.key}{'' if options.key else '   (from what is verified: give --key)'}"]
+    lines += [f"signed   {source}: {size} entries" for source, (size, _) in log.signed.items()]
+    lines += [] if options.checkpoint else ["held     nothing: give --checkpoint"]
+    lines += [f"FAILED   {problem}" for problem in log.problems[:99]]
+    lines.append(f"FAILED: {len(log.problems)} problem(s)" if log.problems else good)
+    print(*(line.encode("unicode_escape").decode() for line in lines), sep="\n")
+    return 13 if log.problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

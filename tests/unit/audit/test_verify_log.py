@@ -6,6 +6,7 @@ import ast
 import base64
 import hashlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.audit import AuditLog, verify_receipt
+from countermark.audit.checkpoint import sign_checkpoint
 from countermark.audit.schemas import schemas
 from countermark.audit.warrant import Warrant
 from countermark.errors import ProofInvalid
@@ -27,20 +29,33 @@ VECTORS = KIT / "vectors"
 SCRIPT = KIT / "verify_log.py"
 KEY = (VECTORS / "log.vkey").read_text().strip()
 HELD = VECTORS / "held.checkpoint"
+CHANGED = "entries or recorded hashes were altered, added, removed or moved"
+OUTSIDE = "counts 12 entries: more than are here"
 SAYS = {
-    "entry-edited": "entry 5 was changed",
-    "entry-deleted": "entry 5 was removed",
-    "entry-deleted-and-renumbered": "entry 5 was removed",
-    "entries-swapped": "entry 6 was moved: it is stored as 5",
-    "entry-inserted": "stored as 5 was never recorded",
-    "log-truncated": "entry 10 was removed",
-    "entry-edited-and-tree-forged": "the store's own checkpoint contradicts the log",
-    "entry-edited-and-signed-anew": "the checkpoint that you hold contradicts the log",
-    "log-truncated-and-signed-anew": "the checkpoint that you hold counts 12 entries, the store holds 10",
-    "leaf-hash-altered": "the entries themselves are as signed",
-    "signed-by-another-key": "cannot be trusted",
+    "entry-edited": f"{CHANGED}: 5 differ",
+    "entry-deleted": "where entry 5 is due, there is 6",
+    "entry-deleted-and-renumbered": f"{CHANGED}: 5, 6, 7, 8, 9, 10, 11 differ",
+    "entries-swapped": f"{CHANGED}: 5, 6 differ",
+    "entry-inserted": f"{CHANGED}: 5, 6, 7, 8, 9, 10, 11, 12 differ",
+    "log-truncated": f"{CHANGED}: 10, 11 differ",
+    "entry-edited-and-tree-forged": "checkpoint 0 of the store, of 12 entries, contradicts what is here",
+    "entry-edited-and-signed-anew": "the checkpoint that you hold, of 12 entries, contradicts what is here",
+    "log-truncated-and-signed-anew": f"the checkpoint that you hold {OUTSIDE}",
+    "leaf-hash-altered": f"{CHANGED}: 5 differ",
+    "signed-by-another-key": "not a checkpoint signed by the key",
 }
-
+WITHOUT_HELD = {
+    "entry-edited-and-signatures-dropped": "of 12 entries none are signed",
+    "bytes-behind-tile": f"{CHANGED}: 12 differ",
+    "entries-shown-by-view": "has triggers, or not the tables entry",
+    "event-id-twice": "entry 12 is no valid event: its event id is that of an earlier entry",
+    "entry-not-canonical": "entry 12 is no valid event: it is not in canonical form",
+    "entry-with-newline": "entry 12 is no valid event: it is not in canonical form",
+    "entry-with-key-twice": "entry 12 is no valid event: a key stands twice",
+    "entry-with-float": "entry 12 is no valid event: it is not in canonical form",
+    "entry-too-long": "entry 12 is no valid event: it is too long",
+}
+"""Damage of which there is nothing to find in the first 12 entries, or that must be found without a checkpoint held."""
 
 CUSTODY = VECTORS / "custody.checkpoint"
 CUSTODY_SAYS = {
@@ -48,18 +63,30 @@ CUSTODY_SAYS = {
     "ciphertext-deleted-without-erasure": "entry 4 lacks its data key or a ciphertext, and no erasure is recorded",
     "erased-key-brought-back": "entry 1 was erased, but its data key or ciphertext is there",
 }
+COVERED = "are not what the checkpoint covers"
 BUNDLE_SAYS = {
     "entry-edited": "entries.jsonl is missing or not the file",
-    "entry-edited-and-manifest-forged": "are not what the checkpoint covers",
-    "entry-removed": "are not what the checkpoint covers",
-    "last-entry-removed": "are not what the checkpoint covers",
-    "entry-added": "are not what the checkpoint covers",
-    "entries-swapped": "are not what the checkpoint covers",
+    "entry-edited-and-manifest-forged": COVERED,
+    "entry-removed": COVERED,
+    "last-entry-removed": COVERED,
+    "entry-added": COVERED,
+    "entries-swapped": COVERED,
     "checkpoint-signed-by-another-key": "not a checkpoint signed by the key",
     "disclosed-text-altered": "the disclosed prompt of entry 0 is not what the log committed to",
+    "file-put-in": "entries.parquet is missing or not the file",
     "csv-altered": "entries.csv is missing or not the file",
     "export-receipt-edited": "not number",
 }
+ONLY = {
+    "last-entry-hidden-behind-the-range": "it holds 3 entries, not 0 to 3",
+    "text-behind-last-line": "it holds 4 entries, not 3 to 6",
+    "disclosed-under-an-index-before-the-range": "the disclosed prompt of entry 2 is not what the log committed to",
+    "disclosed-under-another-event": "the disclosed prompt of entry 2 is not what the log committed to",
+    "disclosed-text-twice": "a key stands twice",
+    "erased-text-invented": "the disclosed prompt of entry 1 is not what the log committed to",
+    "another-log-key-named": "it names another key than the one given",
+}
+"""What is wrong with bundles whose export was recorded by somebody with the key, so that everything else is right."""
 
 
 def run(*arguments: object) -> tuple[int, str]:
@@ -96,11 +123,37 @@ def test_each_damaged_store_is_refused_and_the_damage_named(name: str) -> None:
         assert not log.verify(HELD.read_text()).ok
 
 
-def test_there_is_a_vector_for_every_kind_of_damage() -> None:
+@pytest.mark.parametrize("name", WITHOUT_HELD)
+def test_damage_that_no_checkpoint_tells_of_is_named(name: str) -> None:
+    for held in ([], ["--checkpoint", HELD]):
+        code, output = run(VECTORS / "stores" / f"{name}.db", "--key", KEY, *held)
+        assert (code, WITHOUT_HELD[name] in output) == (13, True), output
+
+
+def test_there_is_a_vector_for_every_kind_of_damage_and_the_readme_names_each() -> None:
     stores = {path.stem for path in (VECTORS / "stores").glob("*.db")}
-    assert stores == {"good", *SAYS, "good-with-erasure", *CUSTODY_SAYS}
-    good = {"good", "good-since-first-checkpoint", "good-middle"}
-    assert {path.name for path in (VECTORS / "bundles").iterdir()} == {*good, *BUNDLE_SAYS}
+    assert stores == {"good", *SAYS, *WITHOUT_HELD, "good-with-erasure", *CUSTODY_SAYS}
+    good = {"good", "good-since-first-checkpoint", "good-middle", "good-empty"}
+    assert {path.name for path in (VECTORS / "bundles").iterdir()} == {*good, *BUNDLE_SAYS, *ONLY}
+    readme = (VECTORS / "README.md").read_text()
+    for path in VECTORS.glob("*/*"):
+        assert f"`{path.name}`" in readme
+
+
+def test_a_store_behind_its_record_of_signatures_was_rolled_back() -> None:
+    home = VECTORS / "stores" / "rolled-back-behind-signed-db"
+    for path in (home, home / "audit.db"):
+        code, output = run(path, "--key", KEY, "--checkpoint", HELD)
+        assert (code, "example/log counts 13 entries: more than are here" in output) == (13, True), output
+        assert output.count("FAILED  ") == 1
+
+
+def test_a_damaged_record_of_signatures_is_told_from_a_damaged_log(tmp_path: Path) -> None:
+    shutil.copy(VECTORS / "stores" / "good.db", tmp_path / "audit.db")
+    assert run(tmp_path, "--key", KEY)[0] == 0
+    (tmp_path / "signed.db").write_bytes(b"garbage")
+    code, output = run(tmp_path, "--key", KEY)
+    assert (code, "signed.db is no database" in output) == (13, True)
 
 
 def test_an_erasure_is_no_damage() -> None:
@@ -138,6 +191,50 @@ def test_good_bundles_verify_and_continue_only_what_they_touch(name: str, held: 
 def test_each_damaged_bundle_is_refused_and_the_damage_named(name: str) -> None:
     code, output = run(VECTORS / "bundles" / name, "--key", KEY)
     assert (code, BUNDLE_SAYS[name] in output) == (13, True), output
+
+
+@pytest.mark.parametrize("name", ONLY)
+def test_a_bundle_that_its_exporter_spoilt_is_refused(name: str) -> None:
+    code, output = run(VECTORS / "bundles" / name, "--key", KEY)
+    assert (code, ONLY[name] in output, output.count("FAILED  ")) == (13, True, 1), output
+
+
+def test_what_was_verified_is_named_and_nothing_is_not_passed_off_as_something(kit: ModuleType, tmp_path: Path) -> None:
+    said = {
+        "stores/good.db": "VERIFIED entries 0 to 11 of 12 in the log vectors.countermark.example/log\n",
+        "receipts/good.json": "VERIFIED entries 5 to 5 of 12 in the log vectors.countermark.example/log\n",
+        "bundles/good": "VERIFIED entries 0 to 12 of 13 in the log vectors.countermark.example/log\n",
+        "bundles/good-since-first-checkpoint": "VERIFIED entries 10 to 19 of 20 in the log",
+        "bundles/good-empty": "VERIFIED NO ENTRIES, for it holds none, of 22 in the log",
+    }
+    for path, verdict in said.items():
+        assert verdict in run(VECTORS / path, "--key", KEY)[1]
+    with AuditLog.open(tmp_path / "audit.db", signer=kit.signer()) as log:
+        code, output = run(tmp_path, "--key", log.verifier_key)
+    assert (code, "VERIFIED NO ENTRIES, for it holds none, of 0 in the log" in output) == (0, True)
+
+
+def test_a_checkpoint_of_another_size_than_the_receipts_is_not_passed_over() -> None:
+    receipt = (VECTORS / "receipts" / "good.json", "--key", KEY, "--checkpoint")
+    code, output = run(*receipt, VECTORS / "custody-first.checkpoint")
+    assert (code, "the checkpoint that you hold counts 10 entries" in output) == (13, True)
+    assert run(*receipt, HELD)[0] == 0
+
+
+def test_a_checkpoint_is_compared_wherever_the_bundle_has_its_root(kit: ModuleType, tmp_path: Path) -> None:
+    with AuditLog.open(tmp_path / "audit.db", signer=kit.signer()) as log:
+        notes = {}
+        for number in range(13):
+            log.append(kit.make_event(number))
+            notes[number + 1] = log.checkpoint()
+        log.export(tmp_path / "bundle", Warrant("audit"), first=3, end=7)
+    for size, note in notes.items():
+        (tmp_path / "held").write_text(note)
+        code = run(tmp_path / "bundle", "--key", KEY, "--checkpoint", tmp_path / "held")[0]
+        assert code == (0 if size in {2, 3, 4, 5, 6, 7, 8, 12, 13} else 13), size
+        forged = sign_checkpoint(kit.signer(), size, bytes(32))
+        (tmp_path / "held").write_text(forged)
+        assert run(tmp_path / "bundle", "--key", KEY, "--checkpoint", tmp_path / "held")[0] == 13
 
 
 def test_a_zipped_bundle_verifies(kit: ModuleType, tmp_path: Path) -> None:
@@ -200,7 +297,7 @@ def test_it_judges_a_log_of_several_tiles_beside_its_running_writer(kit: ModuleT
     store.commit()
     store.close()
     code, output = run(tmp_path)
-    assert (code, "entry 421 was changed" in output) == (13, True)
+    assert (code, f"{CHANGED}: 421 differ" in output) == (13, True)
 
 
 def test_a_store_signed_with_a_stolen_key_passes_only_without_a_held_checkpoint() -> None:
@@ -229,7 +326,7 @@ def test_verifying_leaves_nothing_behind() -> None:
 
 def test_the_committed_vectors_are_those_that_the_script_makes(kit: ModuleType, tmp_path: Path) -> None:
     kit.write_vectors(tmp_path)
-    names = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    names = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} | {Path("README.md")}
     assert names == {path.relative_to(VECTORS) for path in VECTORS.rglob("*")}
     for made in sorted(path for path in tmp_path.rglob("*") if path.is_file()):
         committed = VECTORS / made.relative_to(tmp_path)
