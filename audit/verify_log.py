@@ -3,10 +3,9 @@
 
     python verify_log.py PATH [--checkpoint FILE] [--key VKEY] [--witness VKEY ... --quorum K]
 
-Every entry of a store or bundle is hashed, and the tree over them compared with signed checkpoints. Take the key from
-where the log's operator cannot change it, and hold a checkpoint yourself: without one, or witnesses, whoever has both
-the database and the signing key can rewrite everything unnoticed. Needs Python 3.11 and the package `cryptography`,
-nothing of countermark; FORMAT.md describes the formats. Exit codes: 0 verified, 13 verification failed, 2 usage.
+Every entry is hashed, and the tree over them compared with signed checkpoints. Take the key from where the operator
+cannot change it, and hold a checkpoint yourself: without one, or witnesses, whoever has database and signing key can
+rewrite all unnoticed. Needs Python 3.11 and `cryptography`. FORMAT.md: the formats. Exit: 0 verified, 13 not, 2 usage.
 """
 
 import argparse
@@ -60,7 +59,7 @@ class Log:
     """A log as it is read: the tree, as its perfect subtrees with their heights, what entries say, what is wrong."""
 
     def __init__(self, key: str, held: str) -> None:
-        self.key, self.held, self.own, self.problems = key, held, "", list[str]()  # the verifier key, two notes
+        self.key, self.held, self.own, self.problems, self.without = key, held, "", list[str](), list[str]()
         self.first, self.end, self.size, self.edge = 0, 0, 0, list[tuple[int, bytes]]()
         self.signed, self.wanted, self.roots = dict[str, tuple[int, bytes]](), set[int](), {0: sha()}  # sizes wanted
         self.ids, self.erased, self.protected = set[str](), set[str](), dict[int, tuple[str, list[dict[str, str]]]]()
@@ -114,8 +113,7 @@ def signed_by(note: str, vkey: str, kind: int = 1) -> str:
     """The text of a note that a key signed (kind 1) or cosigned as a witness (4); empty where its line is missing."""
     name, key_hex, encoded = vkey.split("+", 2)
     material, found = decode(encoded, 33), False
-    fits = material[0] == kind and sha(name.encode() + b"\n", material)[:4].hex() == key_hex
-    demand(fits, f"the verifier key of {name} is of another kind, or does not match its own id")
+    demand(material[0] == kind and sha(name.encode() + b"\n", material)[:4].hex() == key_hex, f"{vkey} is damaged")
     text, separator, lines = note.rpartition("\n\n")
     demand(separator and lines.endswith("\n") and not re.search("[\0-\x09\x0b-\x1f]", note), "not a signed note")
     for line in lines[:-1].split("\n"):
@@ -184,6 +182,7 @@ def verify_store(path: Path, log: Log) -> None:
     heads = store.execute("SELECT size, root, note FROM head NOT INDEXED").fetchall()
     notes = [note for *_, note in heads + store.execute("SELECT note FROM checkpoint NOT INDEXED").fetchall()]
     own = sorted(open_checkpoint(note, log.key) for note in notes)
+    log.without += [] if rows else ["signed.db beside it: only a checkpoint that you hold tells of a rollback"]
     log.signed |= {f"signed.db of {name}": (size, root) for name, size, root in rows if log.key.startswith(f"{name}+")}
     log.signed |= {f"checkpoint {at} of the store": one for at, one in enumerate(own)}
     log.wanted = {size for size, _ in log.signed.values()}
@@ -266,7 +265,8 @@ def main() -> int:
     options = parser.parse_args()
     log, inside = Log(options.key, ""), [options.path / "manifest.json", options.path / "audit.db"]
     try:
-        log.held = options.checkpoint.read_text(encoding="utf-8") if options.checkpoint else ""
+        log.held = options.checkpoint.read_text(encoding="utf-8") or "empty" if options.checkpoint else ""
+        log.without += [] if log.held else ["a checkpoint that you hold: give --checkpoint"]
         path = next((one for one in inside if one.is_file()), options.path)
         start = path.open("rb").read(1 << 20)
         if start.startswith(b"SQLite format 3\0"):
@@ -287,8 +287,8 @@ def main() -> int:
     except Exception as error:  # hostile files can cause any
         log.problems.append(f"damaged, or no store, bundle or receipt of this log: {type(error).__name__}: {error}")
     lines = [f"key      {log.key}{'' if options.key else '   (from what is verified: give --key)'}"]
-    lines += [f"signed   {source}: {size} entries" for source, (size, _) in log.signed.items()]
-    lines += [] if options.checkpoint else ["held     nothing: give --checkpoint"]
+    lines += [f"signed   {name}: {one[0]} entries" for name, one in log.signed.items() if not name.endswith("store")]
+    lines += [f"without  {what}" for what in log.without]
     lines += [f"FAILED   {problem}" for problem in log.problems[:99]]
     lines.append(f"FAILED: {len(log.problems)} problem(s)" if log.problems else good)
     print(*(line.encode("unicode_escape").decode() for line in lines), sep="\n")

@@ -208,7 +208,10 @@ def test_what_was_verified_is_named_and_nothing_is_not_passed_off_as_something(k
         "bundles/good-empty": "VERIFIED NO ENTRIES, for it holds none, of 22 in the log",
     }
     for path, verdict in said.items():
-        assert verdict in run(VECTORS / path, "--key", KEY)[1]
+        output = run(VECTORS / path, "--key", KEY)[1]
+        assert verdict in output
+        assert "without  a checkpoint that you hold" in output
+        assert ("without  signed.db" in output) == path.startswith("stores")
     with AuditLog.open(tmp_path / "audit.db", signer=kit.signer()) as log:
         code, output = run(tmp_path, "--key", log.verifier_key)
     assert (code, "VERIFIED NO ENTRIES, for it holds none, of 0 in the log" in output) == (0, True)
@@ -311,6 +314,8 @@ def test_wrong_calls_are_told_from_failed_verifications(tmp_path: Path) -> None:
     assert run(tmp_path / "absent.db")[0] == 2
     assert run(VECTORS / "stores" / "good.db", "--checkpoint", tmp_path / "absent")[0] == 2
     assert run(HELD)[0] == 13
+    (tmp_path / "empty").write_text("")
+    assert run(VECTORS / "stores" / "good.db", "--checkpoint", tmp_path / "empty")[0] == 13
     assert run(VECTORS / "stores" / "good.db", "--key", "not+a+key")[0] == 13
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "half.db").write_bytes((VECTORS / "stores" / "good.db").read_bytes()[:9000])
