@@ -6,6 +6,7 @@ keys; anything else is refused here, so that the fast path is always the right o
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,7 @@ MAX_ENTRY_BYTES: Final = 65_535
 """The longest entry that a tlog-tiles entry bundle can carry (16-bit length)."""
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact (RFC 7493 §2.2)."""
+_UNUSUAL: Final = re.compile(rb"[:\[,](?:-?[0-9]+[.eE]|-?[0-9]{16}|null)")
 _PLAIN = frozenset({str, bool, type(None)})
 
 
@@ -46,9 +48,23 @@ def canonical_bytes(document: object) -> bytes:
 def is_canonical(document: object, body: bytes) -> bool:
     """Whether ``body``, of which ``document`` was read, is spelled as :func:`canonical_bytes` would, and not too long.
 
-    A key that occurs twice, blanks, line breaks and other spellings of a number or a text are not.
+    A key that occurs twice, blanks, line breaks and other spellings of a number or a text are not, nor what an event
+    never holds: fractions, nulls, large integers.
     """
-    return len(body) <= MAX_ENTRY_BYTES and orjson.dumps(document, option=orjson.OPT_SORT_KEYS) == body
+    if len(body) > MAX_ENTRY_BYTES or orjson.dumps(document, option=orjson.OPT_SORT_KEYS) != body:
+        return False
+    if not _UNUSUAL.search(body):
+        return True
+    try:  # it may stand inside a text
+        return canonical_bytes(document) == body and not _holds_null(document)
+    except EventInvalid:
+        return False
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_null, value.values()))
+    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
 
 
 def _refuse_ambiguous(value: object, where: str) -> None:

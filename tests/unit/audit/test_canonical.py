@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import orjson
 import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countermark.audit.canonical import MAX_ENTRY_BYTES, canonical_bytes, event_document
+from countermark.audit.canonical import MAX_ENTRY_BYTES, canonical_bytes, event_document, is_canonical
 from countermark.errors import EventInvalid
 from countermark.model import Event
 
@@ -59,3 +60,26 @@ def test_a_refusal_names_the_field_and_never_the_text() -> None:
     with pytest.raises(EventInvalid) as refusal:
         canonical_bytes({"params": {"secret prompt": 0.5, "text": "a private prompt"}})
     assert "private" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "canonical"),
+    [
+        (b'{"a":1,"b":"x"}', True),
+        (b'{"a":"3,1.5 or :null or ,12345678901234567"}', True),
+        (b'{"b":1,"a":1}', False),
+        (b'{"a":1,"a":1}', False),
+        (b'{"a": 1}', False),
+        (b'{"a":1}\n', False),
+        (b'{"a":1.5}', False),
+        (b'{"a":[1e5]}', False),
+        (b'{"a":9007199254740993}', False),
+        (b'{"a":9007199254740991}', True),
+        (b'{"a":null}', False),
+        (b'{"a":{"b":[null]}}', False),
+        (b'{"a":"\\u0061"}', False),
+        (b'{"a":"' + b"x" * 65_530 + b'"}', False),
+    ],
+)
+def test_only_the_one_true_spelling_is_canonical(body: bytes, canonical: bool) -> None:
+    assert is_canonical(orjson.loads(body), body) is canonical
