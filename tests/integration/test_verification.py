@@ -15,13 +15,14 @@ from tests.conftest import CLEAN_PROMPT, Given, photograph
 
 from countermark import Countermark, Result, verify
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
+from countermark.cli.show import report_lines
 from countermark.compose import read_trust, trust_document
 from countermark.errors import AssetInvalid, NotFound, UsageError
 from countermark.fingerprint import RecordedFingerprints, pdq
 from countermark.fingerprint.hamming import pack
 from countermark.fingerprint.snapshot import Snapshot, write_snapshot
 from countermark.imaging import Raster, decode, encode
-from countermark.model import EventType, GenerationRequest, Verdict
+from countermark.model import EventType, GenerationRequest, Manifest, ManifestState, Verdict
 from countermark.settings import Settings
 
 
@@ -205,6 +206,29 @@ def test_a_stranger_with_trust_file_and_receipt_verifies_offline(
     report = verify(released.data, settings=settings, trust=trust, receipts=[forged])
     assert report.verdict is Verdict.PROOF_FAILED
     assert report.verdict.exit_code == 13
+
+
+def test_what_is_verified_is_called_recorded_only_where_that_is_proved(
+    cm: Countermark, released: Result, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    assert released.data is not None
+    other = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(photo))[0].receipt
+    trust = read_trust(trust_document(cm.settings), "trust.json")
+    nowhere = Settings(home=tmp_path / "nowhere")
+    told = {
+        "intact, signed by whom you trust, and recorded": cm.verify(released.data),
+        "whether it is recorded is not proved here": verify(released.data, settings=nowhere, trust=trust),
+        "no record of it was found": verify(released.data, settings=nowhere, trust=trust, receipts=[other]),
+    }
+    for sentence, report in told.items():
+        assert (report.verdict, report.verdict.exit_code) == (Verdict.VERIFIED, 0)
+        assert sentence in report_lines(report)[-1]
+        assert ("and recorded" in report_lines(report)[-1]) == (report.evidence.audit.state == "proved")
+    assert "No receipt at hand is of this file." in report.reasons
+    bare = told["intact, signed by whom you trust, and recorded"].model_copy(
+        update={"evidence": report.evidence.model_copy(update={"manifest": Manifest(state=ManifestState.ABSENT)})}
+    )
+    assert "signed" not in report_lines(bare)[-1], "a file without a manifest is signed by nobody"
 
 
 def test_a_trust_file_of_another_kind_is_refused() -> None:

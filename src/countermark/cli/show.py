@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 OK, BAD, NONE, WARN = "[green]✓[/]", "[red]✗[/]", "[dim]–[/]", "[yellow]![/]"
 
 _VERDICTS = {
-    "verified": ("green", "VERIFIED", "intact, signed by whom you trust, and recorded"),
+    "verified": ("green", "VERIFIED", ""),
     "recovered": ("cyan", "RECOVERED", "no credentials in the file itself, but it leads to a proved record"),
     "tampered": ("red", "TAMPERED", "changed after it was signed"),
     "untrusted": ("yellow", "UNTRUSTED SIGNER", "intact, but signed by nobody you named"),
@@ -21,6 +21,11 @@ _VERDICTS = {
     "no_provenance": ("dim", "NO PROVENANCE", "nothing here tells where it comes from"),
     "proof_failed": ("red", "PROOF FAILED", "the audit log does not bear the record out"),
     "inconclusive": ("yellow", "INCONCLUSIVE", "there are traces, but nothing that can be proved here"),
+}
+_RECORDED = {
+    "proved": ", and recorded",
+    "not_found": "; no record of it was found",
+    "not_checked": "; whether it is recorded is not proved here",
 }
 _EVIDENCE = {
     "trusted": OK, "valid": WARN, "invalid": BAD, "absent": NONE, "detected": OK, "inconclusive": WARN, "foreign": WARN,
@@ -39,6 +44,7 @@ def report_lines(report: VerificationReport) -> list[str]:
         "audit log": evidence.audit.state,
     }
     colour, word, gloss = _VERDICTS[report.verdict]
+    gloss = gloss or _verified(report)
     lines = [f"[bold]{escape(report.file)}[/]  {report.media_type}, {report.width}×{report.height}"]
     lines += [f"  {_EVIDENCE[state]} {name}: {state.replace('_', ' ')}" for name, state in states.items()]
     lines += [f"    [dim]{escape(reason)}[/]" for reason in report.reasons]
@@ -51,6 +57,14 @@ def report_lines(report: VerificationReport) -> list[str]:
         lines.append(f"    [dim]Stored manifest: {stored.state}, signed by {escape(stored.signer)}.[/]")
     lines.append(f"  [bold {colour}]{word}[/] {gloss} [dim](exit code {report.verdict.exit_code})[/]")
     return lines
+
+
+def _verified(report: VerificationReport) -> str:
+    """What "verified" rests on: a manifest needs no record, nor a recorded file a manifest."""
+    evidence = report.evidence
+    if evidence.manifest.state != "trusted":
+        return "the very file that was recorded"
+    return f"intact, signed by whom you trust{_RECORDED.get(evidence.audit.state, '')}"
 
 
 def decision_dict(decision: Decision) -> dict[str, Any]:

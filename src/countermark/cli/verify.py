@@ -57,7 +57,8 @@ def command(
     Exit codes: 0 verified, 3 inconclusive, 10 no provenance, 11 tampered, 12 untrusted signer, 13 audit proof failed,
     14 evidence contradicts, 15 recovered (from watermark or fingerprint, and proved in the log); of several files,
     the code of the first that is not verified, or 2 where some could not be read: these get an error of their own,
-    and the others are verified all the same. With --json: one object for one file, an array for several.
+    and the others are verified all the same. A trusted signature alone verifies: whether the file is recorded too is in
+    its last line, and in --json as evidence.audit.state. With --json: one object for one file, an array for several.
     """  # noqa: D301 (a raw string would hide the backspace that keeps click from joining the examples' lines)
     from countermark.cli.show import report_lines
     from countermark.compose import verify

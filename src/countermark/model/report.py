@@ -14,7 +14,11 @@ VERIFICATION_SCHEMA: Final = "countermark.verification/1"
 
 
 class Verdict(StrEnum):
-    """What can be concluded about a file."""
+    """What can be concluded about a file.
+
+    ``verified`` needs a manifest by whom you trust, or the recorded file itself; that the file is recorded is proved
+    only where ``evidence.audit.state`` is ``proved``.
+    """
 
     VERIFIED = "verified"
     RECOVERED = "recovered"

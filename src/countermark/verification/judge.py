@@ -142,5 +142,7 @@ def _audit_sentence(case: Case) -> str:
     if audit.state == "failed":
         return f"The audit proof does not verify: {audit.note}"
     if audit.state == "not_found":
-        return "The audit log here holds no record of this file."
+        # Without a log's name only receipts were looked through.
+        where = "The audit log here holds no record" if audit.origin else "No receipt at hand is"
+        return f"{where} of this file."
     return audit.note
