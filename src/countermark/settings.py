@@ -110,6 +110,14 @@ class CredentialSettings(_Section):
         examples=["/etc/countermark/tsa.pem"],
     )
 
+    @model_validator(mode="after")
+    def _chain_with_its_key(self) -> Self:
+        # Half an identity would be none, and the development one would sign in its place.
+        if (self.chain is None) != (self.key is None):
+            given, lacking = ("chain", "key") if self.key is None else ("key", "chain")
+            raise ValueError(f"'{given}' is set without '{lacking}': set both, or neither for a development identity")
+        return self
+
 
 class LogSettings(_Section):
     """The audit log's name (its origin line), and what the program itself tells on stderr."""

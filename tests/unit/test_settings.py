@@ -44,6 +44,8 @@ def test_a_corrupt_file_is_named_with_the_line(tmp_path: Path) -> None:
         ("[audit]\nwitness_quorum = 1", "audit"),
         ('[[audit.witnesses]]\nname = "w"\nurl = "ftp://w"\nvkey = "w+1+A"', "audit.witnesses"),
         ('[[audit.witnesses]]\nname = "w"\nurl = "https://w"\nvkey = "v+1+A"', "audit.witnesses"),
+        ('[credentials]\nchain = "chain.pem"', "'chain' is set without 'key'"),
+        ('[credentials]\nkey = "key.pem"', "'key' is set without 'chain'"),
         ("[safety.prompt]\nuncertain = [0.9, 0.1]", "safety.prompt"),
         ('[[safety.prompt.opinions]]\nkind = "oracle"', "safety.prompt.opinions"),
         ('[[safety.prompt.opinions]]\nkind = "openai"\nkey = "sk-0123"', "safety.prompt.opinions.0.openai.key"),
