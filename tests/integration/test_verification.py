@@ -22,7 +22,7 @@ from countermark.fingerprint import RecordedFingerprints, pdq
 from countermark.fingerprint.hamming import pack
 from countermark.fingerprint.snapshot import Snapshot, write_snapshot
 from countermark.imaging import Raster, decode, encode
-from countermark.model import EventType, GenerationRequest, Manifest, ManifestState, Verdict
+from countermark.model import EventType, GenerationRequest, Manifest, ManifestState, Receipt, Verdict
 from countermark.settings import Settings
 
 
@@ -199,7 +199,10 @@ def test_a_stranger_with_trust_file_and_receipt_verifies_offline(
     assert released.data is not None
     trust = read_trust(trust_document(cm.settings), "trust.json")
     settings = Settings(home=tmp_path / "stranger")
-    report = verify(released.data, settings=settings, trust=trust, receipts=[released.receipt])
+    receipt = Receipt.model_validate_json(released.receipt.model_dump_json())
+    assert '"schema":"countermark.receipt/1"' in released.receipt.model_dump_json()
+    report = verify(released.data, settings=settings, trust=trust, receipts=[receipt])
+    assert report.model_dump()["schema"] == "countermark.verification/1"
     assert report.verdict is Verdict.VERIFIED
     assert report.evidence.audit.state == "proved"
     forged = released.receipt.model_copy(update={"entry": released.receipt.entry.replace('"art"', '"x"') + " "})

@@ -11,6 +11,9 @@ Sha256Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Frozen(BaseModel):
-    """A value: immutable, compared by content, refusing fields it does not know."""
+    """A value: immutable, compared by content, refusing fields it does not know.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    Dumps bear the names of the published formats (``schema``, not ``schema_``) without being asked to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), serialize_by_alias=True)
