@@ -190,11 +190,24 @@ class OutputUnwritable(EnvironmentLacking):
 
 
 class HomeLocked(EnvironmentLacking):
-    """Another process writes to the same home folder."""
+    """Somebody else, in this process or another, writes to the same home folder."""
 
     code = "home_locked"
     retryable = True
-    default_remedy = "Wait for the other process to end, or give this one a home of its own with COUNTERMARK_HOME."
+    default_remedy = (
+        "Close the other one or wait for its process to end, give this one a home of its own with COUNTERMARK_HOME,"
+        " or keep the log in PostgreSQL, which takes several writers."
+    )
+
+
+class ForkedProcess(EnvironmentLacking):
+    """What an earlier process opened was used in a child forked from it, where it cannot work."""
+
+    code = "forked_process"
+    default_remedy = (
+        "Open a Countermark in each worker, after the fork (several that write need a log in PostgreSQL); or start"
+        " workers with 'spawn'."
+    )
 
 
 class KeyUnavailable(EnvironmentLacking):
@@ -277,6 +290,13 @@ class AuditPoisoned(AuditError):
     code = "audit_poisoned"
     retryable = True
     default_remedy = "Open the log again (restart the program); what was acknowledged is safe."
+
+
+class AuditClosed(AuditError):
+    """The log, or the Countermark that it belongs to, was closed before."""
+
+    code = "audit_closed"
+    default_remedy = "Open another Countermark or log; a 'with' block closes its own when it ends."
 
 
 class EventInvalid(AuditError):

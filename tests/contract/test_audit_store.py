@@ -12,12 +12,21 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.forks import begin, ended, needs_fork
 
 from countermark.audit import AuditLog, LogFindingKind, NoteSigner, open_checkpoint, verify_receipt
 from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency
 from countermark.audit.warrant import Warrant
-from countermark.errors import AuditIndexUnusable, AuditPoisoned, EventInvalid, KeyUnavailable, NotFound
+from countermark.errors import (
+    AuditClosed,
+    AuditIndexUnusable,
+    AuditPoisoned,
+    EventInvalid,
+    ForkedProcess,
+    KeyUnavailable,
+    NotFound,
+)
 from countermark.model import ActorRef, Event
 
 SIGNER = NoteSigner("contract.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -433,5 +442,22 @@ def test_without_its_index_entries_are_read_and_proved_and_the_index_is_made_ane
 def test_a_closed_log_takes_nothing_more(open_log: Open) -> None:
     log = open_log()
     log.close()
-    with pytest.raises(AuditPoisoned, match="closed"):
+    with pytest.raises(AuditClosed, match="closed"):
         log.append(event())
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_forked_child_appends_nothing_and_its_parent_goes_on(open_log: Open) -> None:
+    log = open_log()
+    log.append(event())
+
+    def in_the_child() -> None:
+        for attempt in (lambda: log.append(event()), lambda: log.begin("a", tenant="t", time="now")):
+            with pytest.raises(ForkedProcess, match="before this process was forked"):
+                attempt()
+        log.close()
+
+    assert ended(begin(in_the_child)) == 0
+    assert log.append(event()).index == 1
+    assert log.verify().ok

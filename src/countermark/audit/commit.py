@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from countermark.audit.privacy import Sealed
 from countermark.audit.query import IndexRow, index_row
-from countermark.errors import AuditPoisoned, CountermarkError, EventInvalid
+from countermark.errors import AuditClosed, AuditPoisoned, CountermarkError, EventInvalid
 from countermark.model import EventType
 
 MAX_BATCH: Final = 1024
@@ -103,17 +103,20 @@ class GroupCommit:
 
         Raises:
             AuditPoisoned: a commit failed, now or before: it is unknown whether these are durable.
+            AuditClosed: :meth:`close` was called before: these were not committed.
         """
         for start in range(0, len(submissions), MAX_BATCH):
             turn = _Turn(submissions[start : start + MAX_BATCH])
             self._take(turn)
+            if isinstance(turn.failure, AuditClosed):
+                raise AuditClosed(turn.failure.message)
             if turn.failure is not None:
                 raise AuditPoisoned(f"The audit log could not commit: {turn.failure}.") from turn.failure
 
     def close(self) -> None:
         """Refuse all that come later, and wait until those that came are through."""
         with self._mutex:
-            self._failure = self._failure or RuntimeError("it was closed")
+            self._failure = self._failure or AuditClosed("The audit log was closed.")
             self._idle.wait_for(lambda: not self._leading)
 
     def _take(self, turn: _Turn) -> None:

@@ -24,7 +24,7 @@ from countermark.audit.reader import LogReader
 from countermark.audit.scan import checked_entries
 from countermark.audit.verify import Progress
 from countermark.audit.warrant import Warrant, now
-from countermark.errors import AuditError, NotFound, UsageError
+from countermark.errors import AuditClosed, AuditError, NotFound, UsageError
 from countermark.model import AccessRecord, ActorRef, Event, EventType, HoldRecord
 from countermark.model.custody import HELD_PICTURE, ProtectedField
 
@@ -54,6 +54,8 @@ class Custodian(LogReader, ABC):
     def _may_write(self, what: str) -> None:
         try:
             self._require_writer()
+        except AuditClosed:
+            raise
         except AuditError as error:
             raise AuditError(
                 f"The audit log {self.origin} is open for reading only, and {what} is an event that it must record.",

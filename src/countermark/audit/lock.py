@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Final
+from weakref import WeakSet
 
 from countermark.errors import HomeLocked, OutputUnwritable
+
+_HELD: Final[WeakSet[WriterLock]] = WeakSet()
 
 
 class WriterLock:
@@ -30,7 +34,8 @@ class WriterLock:
             _lock(self._handle)
         except OSError:
             os.close(self._handle)
-            raise HomeLocked(f"Another process writes to the audit log guarded by {path}.") from None
+            raise HomeLocked(f"This or another process writes to the audit log guarded by {path} already.") from None
+        _HELD.add(self)
 
     def release(self) -> None:
         """Let others write. The file stays: removing it would let two writers lock different files."""
@@ -38,6 +43,15 @@ class WriterLock:
             os.close(self._handle)
             self._handle = -1
 
+
+def _let_go() -> None:
+    """In a forked child: the lock is its parent's, and would outlive the parent in the child's copy of the file."""
+    for lock in list(_HELD):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 if sys.platform == "win32":
     import msvcrt

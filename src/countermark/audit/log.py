@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from countermark.audit.stores.sqlite_backend import SqliteBackend, store_path
 from countermark.audit.stores.sqlite_schema import NAME_A_STORE
 from countermark.audit.verify import Progress
 from countermark.errors import (
+    AuditClosed,
     AuditError,
     AuditStoreDamaged,
     EventInvalid,
+    ForkedProcess,
     KeyUnavailable,
     MissingExtra,
     SettingsInvalid,
@@ -50,10 +53,13 @@ class AuditLog(Exporter):
     """One log. Open it with :meth:`open`; use it from any number of threads; close it, or use it as a context manager.
 
     Of a log in files, one process at a time may write; of one in PostgreSQL, any number on any hosts. Others read
-    beside them with ``read_only=True``.
+    beside them with ``read_only=True``. It serves the process that opened it: a child forked from that one opens its
+    own.
     """
 
     _writer: Writer | None = None
+    _writer_process: int = 0
+    _closed = False
 
     @classmethod
     def open(
@@ -115,7 +121,7 @@ class AuditLog(Exporter):
             vault=vault,
             open_store=backend.open_reader,
         )
-        log._writer = writer
+        log._writer, log._writer_process = writer, os.getpid()
         try:
             log._check_master_key()
             if sequence:
@@ -182,7 +188,10 @@ class AuditLog(Exporter):
             )
 
     def close(self) -> None:
-        """Release the store and the right to write."""
+        """Release the store and the right to write; in a forked child do nothing, for they are its parent's."""
+        if self.forked:
+            return
+        self._closed = True
         if self._writer:
             self._writer.close()
         super().close()
@@ -200,6 +209,7 @@ class AuditLog(Exporter):
             EventInvalid: cannot be recorded, or its id was used for another event.
             KeyUnavailable: ``protected`` is given but the log has no master key.
             AuditPoisoned: the disk failed: unknown whether the event is recorded. Open the log again and repeat.
+            AuditClosed, ForkedProcess: see :meth:`check_open`.
         """
         return self.append_many([(event, protected)])[0]
 
@@ -255,7 +265,27 @@ class AuditLog(Exporter):
         with self._store.reader() as reader:
             return reader.pending(other_than_session=self._writer.session if self._writer else "")
 
+    @property
+    def forked(self) -> bool:
+        """Whether this process was forked from the one that opened the log for writing."""
+        return self._writer is not None and self._writer_process != os.getpid()
+
+    def check_open(self) -> None:
+        """Check that this process may still append.
+
+        Raises:
+            AuditError: it was opened for reading only.
+            AuditClosed: it was closed.
+            ForkedProcess: another process opened it, from which this one was forked: here the locks and connections
+                are the parent's, and an append would part the log from what the parent remembers of it.
+        """
+        self._require_writer()
+
     def _require_writer(self) -> Writer:
+        if self.forked:
+            raise ForkedProcess(f"The audit log {self.origin} was opened before this process was forked.")
+        if self._closed:
+            raise AuditClosed(f"The audit log {self.origin} was closed.")
         if self._writer is None:
             raise AuditError(
                 f"The audit log {self.origin} is open for reading only.", remedy="Open it without read_only to append."

@@ -43,8 +43,14 @@ class Countermark:
         image_safety: replaces the image classifiers that settings name.
         policy: replaces the policy that settings name.
 
+    All methods but :meth:`close` may be called from several threads at once. A diffusers pipeline, the embedded one
+    among them, makes one image after another however many ask; checks and marks go on beside it.
+
+    A Countermark serves the process that opened it. In a forked child :meth:`generate`, :meth:`mark` and wrapped
+    pipelines raise ``ForkedProcess``: each worker opens its own.
+
     Raises:
-        HomeLocked: another process writes to the same home folder.
+        HomeLocked: another process, or this one, writes to the same home folder already.
         CountermarkError: a key, certificate, policy or model file cannot be used.
     """
 
@@ -137,8 +143,11 @@ class Countermark:
         Raises:
             PromptInvalid: the prompt is empty, too long, or not text.
             UsageError: an option does not fit.
+            AuditClosed: this Countermark was closed.
+            ForkedProcess: it was opened before this process was forked.
             CountermarkError: something failed; nothing was released, and the failure is recorded.
         """
+        self.log.check_open()
         if options.get("count", 1) != 1:
             raise UsageError("generate makes one image.", remedy="Call it once for each image, or wrap a pipeline.")
         options.setdefault("tenant", self.settings.tenant)
@@ -172,7 +181,10 @@ class Countermark:
         Raises:
             AlreadyMarked: it carries one of our marks and no parent was named.
             AssetInvalid: it is no image that we can read.
+            AuditClosed, ForkedProcess: as :meth:`generate`.
+            CountermarkError: something failed; nothing was released, and the failure is recorded.
         """
+        self.log.check_open()
         raster = to_raster(image)
         origin: Ingredient | None = None
         if parent is not None:
@@ -194,6 +206,7 @@ class Countermark:
         return WrappedPipeline(pipe, self._run_wrapped)
 
     def _run_wrapped(self, request: GenerationRequest, generator: Generator, /) -> Sequence[Result]:
+        self.log.check_open()
         request = request.model_copy(update={"tenant": self.settings.tenant})
         return self.pipeline.generate(request, _Core(lambda: generator, request, None))
 
@@ -212,7 +225,12 @@ class Countermark:
         return verify(file, settings=self.settings, **options)
 
     def close(self) -> None:
-        """Collect what witnesses will still cosign, and release the home folder for other processes."""
+        """Collect what witnesses will still cosign, and release the home folder for others.
+
+        In a forked child it does nothing: all of it is the parent's.
+        """
+        if self.log.forked:
+            return
         if self.collector:
             self.collector.stop()
         self.log.close()

@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
-from countermark.errors import AssetTooLarge, AuditStoreDamaged, NotFound, OutputUnwritable
+from countermark.errors import AssetTooLarge, AuditStoreDamaged, ForkedProcess, NotFound, OutputUnwritable
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -25,8 +25,32 @@ Kind = Literal["released", "held", "manifests"]
 MAX_OBJECT_BYTES = 128 * 2**20
 
 
+class _Threads:
+    """obstore's own threads: they begin with its first use, and a child that is forked afterwards waits for them."""
+
+    def __init__(self) -> None:
+        self._process = 0
+
+    def require(self) -> None:
+        """Note the first use.
+
+        Raises:
+            ForkedProcess: it was in the process from which this one was forked.
+        """
+        here = os.getpid()
+        if self._process not in (0, here):
+            raise ForkedProcess(
+                "Objects were kept or read before this process was forked, and cannot be in it.",
+                remedy="Start workers before the first image is marked or verified, or start them with 'spawn'.",
+            )
+        self._process = here
+
+
+_threads = _Threads()
+
+
 class ObjectStore:
-    """Objects by kind and digest. Safe to share between threads."""
+    """Objects by kind and digest. Safe to share between threads; see :class:`ForkedProcess` for processes."""
 
     def __init__(self, store: obstore.store.ObjectStore, url: str, folder: Path | None = None) -> None:
         self._store = store
@@ -55,6 +79,7 @@ class ObjectStore:
         Raises:
             AssetTooLarge: more than 128 MiB, which :meth:`get` would not read.
             OutputUnwritable: the store refused the write.
+            ForkedProcess: objects were kept or read before this process was forked.
         """
         if len(data) > MAX_OBJECT_BYTES:
             size, most = len(data) / 2**20, MAX_OBJECT_BYTES >> 20
@@ -63,6 +88,7 @@ class ObjectStore:
                 remedy="Make a smaller picture, or one that compresses better.",
             )
         key = object_key(kind, hashlib.sha256(data).hexdigest())
+        _threads.require()
         try:
             self._write(key, data)
             if self._folder is not None:
@@ -87,7 +113,9 @@ class ObjectStore:
         Raises:
             NotFound: there is none under this key.
             AuditStoreDamaged: the bytes are no longer those that were kept.
+            ForkedProcess: as :meth:`put`.
         """
+        _threads.require()
         try:
             result = obstore.get(self._store, key)
             if result.meta["size"] > MAX_OBJECT_BYTES:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from countermark.audit.commit import MAX_BATCH, BeginAttempt, GroupCommit, Submission
-from countermark.errors import AuditPoisoned
+from countermark.errors import AuditClosed, AuditPoisoned
 
 
 class Disk:
@@ -116,6 +116,6 @@ def test_closing_waits_for_the_commit_that_runs_and_refuses_the_next() -> None:
         disk.free.set()
         running.result(10)
         closing.result(10)
-    with pytest.raises(AuditPoisoned, match="closed"):
+    with pytest.raises(AuditClosed, match="closed"):
         queue.submit([attempt()])
     assert disk.batches == [1]

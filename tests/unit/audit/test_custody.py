@@ -14,7 +14,7 @@ from countermark.audit import AuditLog, LogFindingKind, custodian, verify_receip
 from countermark.audit.erasure import EVENTS_AN_ENTRY, ErasurePlan
 from countermark.audit.protected import _commitments_fast, own_fields, parse_protected
 from countermark.audit.warrant import Warrant
-from countermark.errors import AuditError, AuditStoreDamaged, KeyUnavailable, NotFound, UsageError
+from countermark.errors import AuditClosed, AuditError, AuditStoreDamaged, KeyUnavailable, NotFound, UsageError
 from countermark.model import ActorRef, ErasureRecord, EventType, HoldRecord
 
 MASTER_KEY = bytes(range(32))
@@ -81,7 +81,7 @@ def test_what_cannot_be_recorded_is_not_shown(filled: AuditLog, tmp_path: Path) 
         filled.reveal(3, "prompt", reason="  ")
     assert filled.size == 10
     filled.close()
-    with pytest.raises(AuditError, match="closed"):
+    with pytest.raises(AuditClosed, match="closed"):
         filled.reveal(3, "prompt", reason="too late")
 
 

@@ -19,8 +19,8 @@ from countermark.audit.log import store_path
 from countermark.audit.query import Filter
 from countermark.audit.tree import verify_consistency, verify_inclusion
 from countermark.errors import (
+    AuditClosed,
     AuditError,
-    AuditPoisoned,
     AuditStoreDamaged,
     EventInvalid,
     HomeLocked,
@@ -88,7 +88,7 @@ def test_a_log_opened_for_reading_refuses_to_append(log: AuditLog, kit: ModuleTy
 def test_a_closed_log_refuses_work(kit: ModuleType, tmp_path: Path) -> None:
     log = AuditLog.open(tmp_path / "audit.db", signer=kit.signer())
     log.close()
-    with pytest.raises(AuditPoisoned, match="closed"):
+    with pytest.raises(AuditClosed, match="closed"):
         log.append(kit.make_event(0))
 
 
