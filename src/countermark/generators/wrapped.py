@@ -92,13 +92,16 @@ class WrappedPipeline:
     Args:
         pipe: a diffusers text-to-image pipeline.
         run: takes one attempt through checks, marks and the record.
+        actor: who asks, unless a call says otherwise.
+        tenant: whose the images are, unless a call says otherwise; left to `run` where neither does.
     """
 
-    def __init__(self, pipe: Any, run: Run) -> None:
+    def __init__(self, pipe: Any, run: Run, *, actor: str = "", tenant: str | None = None) -> None:
         own = self.__dict__  # not setattr, which would pass the values on to the pipeline
         own["_WrappedPipeline__pipe"] = pipe
         own["_WrappedPipeline__run"] = run
         own["_WrappedPipeline__generator"] = DiffusersGenerator(pipe)
+        own["_WrappedPipeline__asking"] = {"actor": actor} | ({} if tenant is None else {"tenant": tenant})
 
     def __getattr__(self, name: str) -> Any:
         return self.__covered(getattr(self.__pipe, name))
@@ -121,17 +124,21 @@ class WrappedPipeline:
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        actor: str | None = None,
+        tenant: str | None = None,
         **settings: Any,
     ) -> WrappedOutput | tuple[list[Image.Image | None]]:
-        """Generate, check, mark and record; the keywords are those of the pipeline.
+        """Generate, check, mark and record; the keywords are those of the pipeline, and two of the record.
 
+        `actor` is who asks (recorded as a keyed pseudonym), `tenant` whose the images are.
         Each prompt of a list is an attempt of its own: one refusal does not stop the others. A refused image is
         `None` in `images`, and `countermark` says why. A step callback receives the wrapper instead of the pipeline;
         it may look at the latents, which are not images yet.
 
         Raises:
             PromptInvalid: no prompt, or one that is too long.
-            UsageError: an output type other than "pil", or text and embeddings that cannot be checked.
+            UsageError: an output type other than "pil", text and embeddings that cannot be checked, or a value out of
+                range.
         """
         prompts = _as_list(prompt)
         _refuse_unchecked(output_type, settings, len(prompts))
@@ -140,6 +147,8 @@ class WrappedPipeline:
         values = {_SETTINGS[key]: settings.pop(key) for key in tuple(settings) if key in _SETTINGS}
         if callable(listener := settings.get("callback_on_step_end")):
             settings["callback_on_step_end"] = self.__listening(listener)
+        asking = {"actor": actor, "tenant": tenant}
+        values |= self.__asking | {name: value for name, value in asking.items() if value is not None}
         results: list[ReleasedImage] = []
         images: list[Image.Image | None] = []
         for text, negative, source in zip(prompts, negatives, sources, strict=True):

@@ -72,6 +72,17 @@ def test_apart_from_the_mark_it_is_the_pipelines_own_image(stable_diffusion: Any
     assert np.argwhere(differs).tolist() == [[0, 0]]
 
 
+def test_who_asks_is_said_when_wrapping_or_with_each_call(stable_diffusion: Any, house: House) -> None:
+    wrapped = WrappedPipeline(stable_diffusion, house, actor="alice", tenant="studio")
+    asked = [wrapped("a red boat", **SMALL), wrapped("a red boat", actor="bob", tenant="lab", **SMALL)]
+    requests = [output.countermark[0].request for output in asked]
+    assert [(request.actor, request.tenant) for request in requests] == [("alice", "studio"), ("bob", "lab")]
+    (plain,) = WrappedPipeline(stable_diffusion, house)("a red boat", **SMALL).countermark
+    assert "tenant" not in plain.request.model_fields_set, "left to the run"
+    with pytest.raises(UsageError, match="actor"):
+        wrapped("a red boat", actor="a" * 301)
+
+
 def test_each_prompt_of_a_list_is_an_attempt_of_its_own(wrapped: WrappedPipeline) -> None:
     output = wrapped(["a red boat", "a blue house", "a boat"], num_images_per_prompt=2, **SMALL)
     assert [image is None for image in output.images] == [False, False, True, True, False, False]
