@@ -50,6 +50,18 @@ def test_there_is_no_way_around_the_checks(cm: Countermark) -> None:
     assert cm.log.size == 0
 
 
+def test_what_a_wrapped_pipeline_made_is_found_by_who_asked(
+    build: Callable[..., Countermark], settings: Settings
+) -> None:
+    cm = build(settings=settings.model_copy(update={"tenant": "house"}))
+    wrapped = cm.wrap(stable_diffusion(), actor="alice")
+    wrapped(UNSAFE_PROMPT)
+    wrapped(UNSAFE_PROMPT, actor="bob", tenant="lab")
+    events = [cm.log.event(index) for index in range(cm.log.size)]
+    assert [event.actor for event in events] == [cm.home.pseudonym("alice"), cm.home.pseudonym("bob")]
+    assert [event.tenant for event in events] == ["house", "lab"]
+
+
 def test_a_pipeline_can_be_given_as_the_generator(build: Callable[..., Countermark], tmp_path: Path) -> None:
     loud = Settings(home=tmp_path / "home", watermark=WatermarkSettings(psnr=34))
     cm = build(settings=loud, generator=stable_diffusion())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import platform
+import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,9 @@ class Countermark:
         image_safety: replaces the image classifiers that settings name.
         policy: replaces the policy that settings name.
 
-    All methods but :meth:`close` may be called from several threads at once. A diffusers pipeline, the embedded one
-    among them, makes one image after another however many ask; checks and marks go on beside it.
+    All methods but :meth:`close` may be called from several threads at once, and so may wrapped pipelines. A diffusers
+    pipeline, the embedded one among them, runs one request after another however many ask; checks and marks go on
+    beside it. A generator of your own is called by as many threads as call :meth:`generate`.
 
     A Countermark serves the process that opened it. In a forked child :meth:`generate`, :meth:`mark` and wrapped
     pipelines raise ``ForkedProcess``: each worker opens its own.
@@ -66,6 +67,8 @@ class Countermark:
         self.settings = settings or load_settings().settings
         self.home = Home(self.settings)
         self._given_generator = generator
+        self._loaded_generator: Generator | None = None
+        self._loading = threading.Lock()
         self.policy = policy or load_policy(self.settings.policy)
         self.home.make()
         self.log = self.home.open_log()
@@ -109,9 +112,15 @@ class Countermark:
         at = self.settings.generator.preview_at
         return EarlyCheck(image_safety or default_image_safety(), at) if at else None
 
-    @cached_property
+    @property
     def generator(self) -> Generator:
-        """The generation core, loaded when it is first needed."""
+        """The generation core, loaded when it is first needed, once however many threads ask."""
+        with self._loading:
+            if self._loaded_generator is None:
+                self._loaded_generator = self._load_generator()
+            return self._loaded_generator
+
+    def _load_generator(self) -> Generator:
         from countermark.generators import DiffusersGenerator, EmbeddedGenerator
 
         given = self._given_generator
@@ -195,19 +204,25 @@ class Countermark:
             raster, model=reference, prompt=prompt, tenant=tenant or self.settings.tenant, actor=actor, parent=origin
         )
 
-    def wrap(self, pipe: Any) -> Any:
+    def wrap(self, pipe: Any, *, actor: str = "", tenant: str | None = None) -> Any:
         """A diffusers pipeline that can only return checked, marked images.
 
-        Its call takes what the pipeline's own call takes. Refused images come back as ``None`` with the reasons in
-        ``output.countermark``.
+        Its call takes what the pipeline's own call takes, and ``actor`` and ``tenant``. Refused images come back as
+        ``None`` with the reasons in ``output.countermark``.
+
+        Args:
+            pipe: a diffusers text-to-image pipeline.
+            actor: who asks, where a call does not say; recorded as a keyed pseudonym.
+            tenant: whose the images are, where a call does not say; that of the settings unless given.
         """
         from countermark.generators import WrappedPipeline
 
-        return WrappedPipeline(pipe, self._run_wrapped)
+        return WrappedPipeline(pipe, self._run_wrapped, actor=actor, tenant=tenant)
 
     def _run_wrapped(self, request: GenerationRequest, generator: Generator, /) -> Sequence[Result]:
         self.log.check_open()
-        request = request.model_copy(update={"tenant": self.settings.tenant})
+        if "tenant" not in request.model_fields_set:
+            request = request.model_copy(update={"tenant": self.settings.tenant})
         return self.pipeline.generate(request, _Core(lambda: generator, request, None))
 
     def check(self, *, prompt: str | None = None, image: Any = None) -> tuple[tuple[Finding, ...], Decision]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from countermark.errors import GenerationFailed, UsageError
 from countermark.generators.interface import Generated, OnStep, Watch
 from countermark.generators.loading import load_pipeline
 from countermark.generators.steps import UNSEEN, StepRelay
+from countermark.generators.turns import WhileAnyone, turn_of
 from countermark.generators.weights import ModuleDigest
 from countermark.model import GenerationRequest, ModelRef
 
@@ -28,7 +28,7 @@ _WATERMARK_OFF: Final = "The pipeline's own constant watermark was switched off:
 
 
 class DiffusersGenerator:
-    """A text-to-image pipeline of diffusers.
+    """A text-to-image pipeline of diffusers. Threads may share it: it makes the images of one request after another's.
 
     Args:
         source: a pipeline object, the folder of one, or a hub id such as "owner/model".
@@ -68,6 +68,7 @@ class DiffusersGenerator:
             self._standing_notices.append(_WATERMARK_OFF)
         self._takes = frozenset(inspect.signature(type(self._pipe).__call__).parameters)
         self._name, self._version = model_id or name, version
+        self._turn = turn_of(self._pipe)
 
     @property
     def model(self) -> ModelRef:
@@ -104,6 +105,12 @@ class DiffusersGenerator:
 
         A step callback among them is called after ours.
         """
+        with self._turn:
+            return self._made(extra, request, on_step, watch)
+
+    def _made(
+        self, extra: Mapping[str, Any], request: GenerationRequest, on_step: OnStep | None, watch: Watch | None
+    ) -> Generated:
         seed = secrets.randbits(62) if request.seed is None else request.seed
         arguments, notices = self._arguments(request)
         relay = StepRelay(on_step, request.steps, watch=watch, then=extra.get("callback_on_step_end"))
@@ -175,7 +182,7 @@ class DiffusersGenerator:
 
     def _call(self, arguments: dict[str, Any], relay: StepRelay) -> list[NDArray[np.uint8]]:
         try:
-            with _silent_diffusers():
+            with _silent_diffusers:
                 output = self._pipe(**{**arguments, "output_type": "pil", "return_dict": True})
         except Exception as error:
             relay.reraise()
@@ -222,12 +229,11 @@ def _as_array(image: Any) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-@contextmanager
-def _silent_diffusers() -> Iterator[None]:
-    """Keep diffusers' warnings down during a call: one of them writes the prompt's cut-off end into the log."""
-    before = diffusers_logging.get_verbosity()
+def _silence() -> int:
+    before: int = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(before)
+    return before
+
+
+_silent_diffusers: Final = WhileAnyone(_silence, diffusers_logging.set_verbosity)
+"""Keeps diffusers' warnings down during a call: one of them writes the prompt's cut-off end into the log."""

@@ -45,7 +45,11 @@ class Generated:
 
 
 class Generator(Protocol):
-    """A model that turns a request into images."""
+    """A model that turns a request into images.
+
+    Threads that share a Countermark call it at the same time: one that cannot take this keeps a lock of its own, as
+    those of this room do.
+    """
 
     @property
     def model(self) -> ModelRef:

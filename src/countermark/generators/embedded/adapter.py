@@ -19,6 +19,7 @@ from countermark.generators.embedded.pipeline import DEFAULT_GUIDANCE, DEFAULT_S
 from countermark.generators.embedded.weights import SHIPPED, verified_digest
 from countermark.generators.interface import Generated, OnStep, Watch
 from countermark.generators.steps import UNSEEN, StepRelay
+from countermark.generators.turns import turn_of
 from countermark.model import GenerationRequest, ModelRef
 
 MODEL_ID: Final = "countermark/embedded-scenes"
@@ -28,7 +29,8 @@ MODEL_VERSION: Final = "4"
 class EmbeddedGenerator:
     """Draws scenes of 512×512 or 768×768 pixels on the CPU; offline, about a second for an image.
 
-    The digests of all weight files are checked before any of them is loaded.
+    The digests of all weight files are checked before any of them is loaded. Threads may share it: it draws the images
+    of one request after another's.
 
     Args:
         weights: folder of the weights; those that ship with the package by default.
@@ -45,6 +47,7 @@ class EmbeddedGenerator:
                 weights, local_files_only=True, use_safetensors=True
             )
         self._pipe.set_progress_bar_config(disable=True)
+        self._turn = turn_of(self._pipe)
         self._model = ModelRef(id=MODEL_ID, version=MODEL_VERSION, digest=digest, pipeline=type(self._pipe).__name__)
 
     @property
@@ -100,7 +103,7 @@ class EmbeddedGenerator:
         guidance = DEFAULT_GUIDANCE if request.guidance is None else request.guidance
         relay = StepRelay(on_step, steps_of(steps, extra.get("strength", 1.0)), watch=watch)
         try:
-            with _one_thread():
+            with self._turn, _one_thread():
                 arrays = self._pipe(
                     request.prompt,
                     height=side,
