@@ -109,6 +109,14 @@ class CredentialSettings(_Section):
         description="Root certificates, as PEM, of time-stamping authorities to be believed.",
         examples=["/etc/countermark/tsa.pem"],
     )
+    timestamp_url: str = Field(
+        default="",
+        max_length=500,
+        pattern=r"^(https?://.+)?$",
+        description="An RFC 3161 time-stamping authority, asked for each signature; while it is silent nothing is"
+        " released.",
+        examples=["https://timestamp.example.org"],
+    )
 
     @model_validator(mode="after")
     def _chain_with_its_key(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,8 +144,8 @@ class Home:
         """Who signs manifests: the configured certificate, else a development PKI made at first use."""
         chosen = self.settings.credentials
         if chosen.chain and chosen.key:
-            return load_identity(chosen.chain, chosen.key)
-        return DevelopmentPki.ensure(self.certificates)
+            return load_identity(chosen.chain, chosen.key, timestamp_url=chosen.timestamp_url)
+        return replace(DevelopmentPki.ensure(self.certificates), timestamp_url=chosen.timestamp_url)
 
     def anchors(self) -> Anchors:
         """Whose manifests are trusted: the configured anchors, and this installation's own development root."""

@@ -19,12 +19,13 @@ from countermark.compose.checking import check, default_image_safety, default_pr
 from countermark.compose.home import Home
 from countermark.compose.verifying import verify
 from countermark.compose.witnessing import open_collector
-from countermark.credentials import Credentials, Ingredient
+from countermark.credentials import Credentials, Ingredient, SigningIdentity
 from countermark.errors import UsageError
 from countermark.model import Decision, Finding, GenerationRequest, ModelRef, VerificationReport
 from countermark.pipeline import EarlyCheck, Parts, Pipeline, Result
 from countermark.policy import Policy, load_policy
 from countermark.settings import Settings, load_settings
+from countermark.verification import Trust
 
 if TYPE_CHECKING:
     from countermark.generators import Generator, Watch
@@ -42,6 +43,9 @@ class Countermark:
         prompt_safety: replaces the prompt classifiers that settings name.
         image_safety: replaces the image classifiers that settings name.
         policy: replaces the policy that settings name.
+        identity: signs manifests in place of the certificate that settings name, such as one whose key is in a KMS or
+            HSM; see :func:`countermark.credentials.load_identity`. The setting ``credentials.timestamp_url`` is not for
+            it: it has its own.
 
     All methods but :meth:`close` may be called from several threads at once, and so may wrapped pipelines. A diffusers
     pipeline, the embedded one among them, runs one request after another however many ask; checks and marks go on
@@ -63,6 +67,7 @@ class Countermark:
         prompt_safety: PromptClassifier | None = None,
         image_safety: ImageClassifier | None = None,
         policy: Policy | None = None,
+        identity: SigningIdentity | None = None,
     ) -> None:
         self.settings = settings or load_settings().settings
         self.home = Home(self.settings)
@@ -73,7 +78,7 @@ class Countermark:
         self.home.make()
         self.log = self.home.open_log()
         try:
-            self.parts = self._assemble(prompt_safety, image_safety)
+            self.parts = self._assemble(prompt_safety, image_safety, identity)
             self.pipeline = Pipeline(self.parts)
             self.collector = open_collector(self.home, self.log)
         except BaseException:
@@ -87,7 +92,12 @@ class Countermark:
         """Build from the environment, ``countermark.toml`` and ``flags`` (dotted names as keyword arguments)."""
         return cls(load_settings(flags).settings)
 
-    def _assemble(self, prompt_safety: PromptClassifier | None, image_safety: ImageClassifier | None) -> Parts:
+    def _assemble(
+        self,
+        prompt_safety: PromptClassifier | None,
+        image_safety: ImageClassifier | None,
+        identity: SigningIdentity | None,
+    ) -> Parts:
         from countermark.fingerprint import pdq
 
         return Parts(
@@ -96,7 +106,7 @@ class Countermark:
             policy=self.policy,
             watermark=self.home.watermark(),
             fingerprint=lambda pixels: pdq.compute(pixels).bits,
-            credentials=Credentials(self.home.identity(), anchors=self.home.anchors()),
+            credentials=Credentials(identity or self.home.identity(), anchors=self.home.anchors()),
             log=self.log,
             objects=self.home.open_objects(),
             pseudonym=self.home.pseudonym,
@@ -236,8 +246,9 @@ class Countermark:
         )
 
     def verify(self, file: Path | str | bytes, **options: Any) -> VerificationReport:
-        """What can be proved about a file, with this installation's keys, log and anchors."""
-        return verify(file, settings=self.settings, **options)
+        """What can be proved about a file, with this installation's keys, log and anchors; see :func:`verify`."""
+        own, further = Trust(self.parts.credentials.anchors), options.pop("trust", None)
+        return verify(file, settings=self.settings, trust=own if further is None else own + further, **options)
 
     def close(self) -> None:
         """Collect what witnesses will still cosign, and release the home folder for others.

@@ -187,7 +187,7 @@ class _Signer:
         if self.failure is not None:
             return CredentialFailed(
                 f"The external signer failed: {type(self.failure).__name__}.",
-                remedy="See the cause above; check that the key service answers and allows signing.",
+                remedy="Check that the key service answers and allows signing; what it raised is the __cause__.",
             )
         if self._identity.timestamp_url and "http" in str(error):  # nothing else goes over the network
             return CredentialFailed(

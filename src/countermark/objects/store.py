@@ -137,7 +137,9 @@ def listable(url: str) -> bool:
 
     Raises:
         OutputUnwritable: it cannot be reached, or there is no such bucket.
+        ForkedProcess: as :meth:`ObjectStore.put`.
     """
+    _threads.require()
     once: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=10)}
     try:
         for _ in obstore.list(from_url(url, retry_config=once), prefix="released", chunk_size=1):
