@@ -49,7 +49,7 @@ class UsageError(CountermarkError):
     code = "usage"
     exit_code = EXIT_USAGE
     http_status = 400
-    default_remedy = "Run the command with --help to see what it takes."
+    default_remedy = "Correct what the message names; a command says with --help what it takes."
 
 
 class PromptInvalid(UsageError):
@@ -126,7 +126,7 @@ class AlreadyMarked(UsageError):
 
     code = "already_marked"
     http_status = 409
-    default_remedy = "Name the marked image as the parent of the new one: countermark mark FILE --parent ORIGINAL."
+    default_remedy = "Name the marked image as the parent of the new one: mark(parent=...), mark --parent ORIGINAL."
 
 
 # --- what this machine lacks ---
@@ -225,7 +225,7 @@ class GenerationFailed(CountermarkError):
 
     code = "generation_failed"
     http_status = 502
-    default_remedy = "See the cause above; the attempt is recorded in the audit log as failed."
+    default_remedy = "The attempt is recorded as failed. In Python, what the generator raised is the error's __cause__."
 
 
 class WatermarkFailed(CountermarkError):

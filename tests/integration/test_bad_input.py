@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from tests.conftest import photograph
 
-from countermark import Countermark
+from countermark import Countermark, verify
 from countermark.cli.main import run
-from countermark.compose import check
-from countermark.errors import AssetInvalid, CountermarkError, PromptInvalid
+from countermark.compose import check, to_raster
+from countermark.errors import AssetInvalid, AssetTooSmall, CountermarkError, PromptInvalid, UsageError
 from countermark.model import MAX_PROMPT_CHARS, EventType, Outcome
 from countermark.policy import load_policy
 from countermark.safety import ImageEnsemble, PromptEnsemble
@@ -142,3 +143,94 @@ def test_pixels_of_another_kind_are_refused() -> None:
     for wrong in (np.zeros((8, 8), np.float64), np.zeros((8, 8, 7), np.uint8), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(AssetInvalid):
             check(load_policy(), image=wrong)
+    for wrong in (5, [1, 2], io.BytesIO(b"x"), Image.Image):
+        with pytest.raises(AssetInvalid, match="is given as"):
+            check(load_policy(), image=wrong)
+
+
+@pytest.mark.parametrize("kind", [*"1LPIF", "LA", "RGBA", "I;16", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"])
+def test_a_pillow_image_of_any_mode_has_its_colours(kind: str) -> None:
+    plain = Image.fromarray(photograph("astronaut", 128))
+    steps = {"I;16": ("L",), "LAB": ()}.get(kind, ())
+    for step in steps:
+        plain = plain.convert(step)
+    if kind == "I;16":
+        image = Image.fromarray(np.asarray(plain).astype(np.uint16) * 257)
+    elif kind == "I":
+        image = Image.fromarray(np.asarray(plain.convert("L")).astype(np.int32) * 257)
+    elif kind == "F":
+        image = Image.fromarray(np.asarray(plain.convert("L")).astype(np.float32) / 255)
+    elif kind == "LAB":
+        image = ImageCms.profileToProfile(
+            plain, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+    else:
+        image = plain.convert(kind)
+    assert image.mode == kind
+    seen = to_raster(image).pixels
+    grey = kind in ("1", "L", "I", "F", "LA", "I;16")
+    expected = np.asarray(plain.convert("L" if grey else "RGB").convert("RGB")).astype(int)
+    tolerance = {"1": 90, "P": 20}.get(kind, 3)
+    assert np.abs(seen - expected).mean() < tolerance
+
+
+def test_a_pillow_image_of_a_file_reads_as_the_file_itself(tmp_path: Path) -> None:
+    path = tmp_path / "cmyk.jpg"
+    path.write_bytes(saved(Image.fromarray(photograph("coffee", 256)).convert("CMYK"), "JPEG"))
+    assert np.array_equal(to_raster(Image.open(path)).pixels, to_raster(path).pixels)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(AssetInvalid):
+        to_raster(Image.open(path))
+
+
+def test_bytes_of_every_kind_are_read(tmp_path: Path) -> None:
+    data = saved(Image.fromarray(photograph("coffee", 128)))
+    for kind in (bytes, bytearray, memoryview):
+        assert to_raster(kind(data)).width == 128
+        assert verify(kind(data)).verdict == "no_provenance"
+
+
+def test_what_is_given_in_another_ones_place_is_refused_by_name(settings: Settings, cm: Countermark) -> None:
+    picture = photograph("coffee", 256)
+    for told, call in {
+        "'settings' is given as dict": lambda: Countermark({}),  # type: ignore[arg-type]
+        "'policy' is given as str": lambda: Countermark(settings, policy="x.yaml"),  # type: ignore[arg-type]
+        "'identity' is given as str": lambda: Countermark(settings, identity="x.pem"),  # type: ignore[arg-type]
+        "not by 0": lambda: cm.mark(picture, model=""),
+        "not by NoneType": lambda: cm.mark(picture, model=None),  # type: ignore[arg-type]
+        "tenant": lambda: cm.mark(picture, model="m", tenant="t" * 101),
+        "'parent' is given as ndarray": lambda: cm.mark(picture, model="m", parent=picture),  # type: ignore[arg-type]
+        "no option num_inference_steps, sede": lambda: cm.generate("a boat", num_inference_steps=3, sede=1),
+        "to be verified is given as NoneType": lambda: verify(None),  # type: ignore[arg-type]
+        "verified is given as ndarray": lambda: cm.verify(picture),  # type: ignore[arg-type]
+        "'receipts' is none": lambda: cm.verify(b"", receipts=["x"]),
+    }.items():
+        with pytest.raises(UsageError, match=told) as refused:
+            call()
+        assert "--" not in refused.value.remedy.replace("--help", ""), "whoever calls from Python has no flags"
+    with pytest.raises(UsageError) as unknown:
+        cm.generate("a boat", num_inference_steps=3)
+    assert "steps, guidance" in unknown.value.remedy
+    for prompt in (4, None, b"a boat"):
+        with pytest.raises(PromptInvalid, match="not text"):
+            cm.generate(prompt)  # type: ignore[arg-type]
+    with pytest.raises(PromptInvalid, match="not text"):
+        cm.check(prompt=4)  # type: ignore[arg-type]
+    assert cm.log.list(limit=1) == [], "no attempt was opened"
+
+
+def test_a_generator_that_does_not_say_what_it_is_is_refused(build: Callable[..., Countermark]) -> None:
+    class Nameless:
+        def generate(self, request: object, **_: object) -> None:
+            raise AssertionError
+
+    cm = build(generator=Nameless())
+    with pytest.raises(UsageError, match="Nameless has no attribute 'model'"):
+        cm.generate("a red boat")
+
+
+@pytest.mark.parametrize("side", [32, 63, 64, 127])
+def test_one_smallest_size_is_named(cm: Countermark, side: int) -> None:
+    with pytest.raises(AssetTooSmall) as refused:
+        cm.mark(photograph("coffee", side), model="some/model")
+    assert "at least 128 pixels" in refused.value.remedy

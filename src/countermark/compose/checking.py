@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from countermark import imaging
+from countermark.errors import AssetInvalid
 from countermark.model import Decision, Finding, Stage
 from countermark.pipeline import check_prompt
 from countermark.policy import Policy, decide, name_mismatch
@@ -22,6 +25,9 @@ from countermark.settings import PromptSafetySettings
 if TYPE_CHECKING:
     from countermark.safety.interface import ImageClassifier, PromptClassifier
     from countermark.settings import Settings
+
+_IN_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+_IN_TIFF = frozenset({"CMYK", "LAB", "I", "F"})
 
 
 def default_prompt_safety(settings: Settings | None = None, *, services: bool = True) -> PromptClassifier:
@@ -99,6 +105,11 @@ def check(
         prompt_safety: looks at the prompt; that of ``settings`` unless given.
         image_safety: looks at the image; that of ``settings`` unless given.
         settings: whose second opinions are heard; none are unless given.
+
+    Raises:
+        PromptInvalid: the prompt is empty, too long, or not text.
+        AssetInvalid: the image is none that we can read.
+        TypeError: neither is given.
     """
     if prompt is None and image is None:
         raise TypeError("give a prompt, an image or both")
@@ -124,14 +135,32 @@ def to_raster(image: Any) -> imaging.Raster:
     """
     if isinstance(image, imaging.Raster):
         return image
-    if isinstance(image, (str, Path)):
+    if isinstance(image, (str, os.PathLike)):
         return _decode(imaging.read_file(Path(image)), str(image))
-    if isinstance(image, bytes):
-        return _decode(image, "the image")
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return _decode(bytes(image), "the image")
     if isinstance(image, np.ndarray):
         return imaging.from_array(image)
+    if isinstance(image, Image.Image):
+        return _from_pillow(image)
+    raise AssetInvalid(
+        f"The image is given as {type(image).__name__}.",
+        remedy="Give a path, the file's bytes, a Pillow image, or pixels as a NumPy array, uint8 of shape H×W×3.",
+    )
+
+
+def _from_pillow(image: Image.Image) -> imaging.Raster:
+    """By way of a file that keeps every sample, so that colours are read as they are from any file."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=0)
+    try:
+        if image.mode in _IN_PNG:
+            image.save(buffer, "PNG", compress_level=0)
+        elif image.mode in _IN_TIFF:
+            image.save(buffer, "TIFF")
+        else:
+            image.convert("RGBA" if image.has_transparency_data else "RGB").save(buffer, "PNG", compress_level=0)
+    except (OSError, ValueError, SyntaxError) as error:  # its file is read only now, and may be cut off or damaged
+        raise AssetInvalid(f"The Pillow image of mode {image.mode} cannot be read: {error}.") from error
     return imaging.decode(buffer.getvalue())
 
 

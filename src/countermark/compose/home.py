@@ -77,9 +77,10 @@ class Home:
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no folder can have
+            reason = getattr(error, "strerror", None) or error
             raise OutputUnwritable(
-                f"The home folder {self.folder} cannot be made: {error.strerror or error}.",
+                f"The home folder {self.folder} cannot be made: {reason}.",
                 remedy="Set COUNTERMARK_HOME to a folder that you own.",
             ) from error
         self.keys.ensure()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import platform
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from countermark.compose.witnessing import open_collector
 from countermark.credentials import Credentials, Ingredient, SigningIdentity
 from countermark.errors import UsageError
 from countermark.model import Decision, Finding, GenerationRequest, ModelRef, VerificationReport
-from countermark.pipeline import EarlyCheck, Parts, Pipeline, Result
+from countermark.pipeline import EarlyCheck, Parts, Pipeline, Result, check_prompt
 from countermark.policy import Policy, load_policy
 from countermark.settings import Settings, load_settings
 from countermark.verification import Trust
@@ -55,6 +56,7 @@ class Countermark:
     pipelines raise ``ForkedProcess``: each worker opens its own.
 
     Raises:
+        UsageError: an argument is of another kind.
         HomeLocked: another process, or this one, writes to the same home folder already.
         CountermarkError: a key, certificate, policy or model file cannot be used.
     """
@@ -69,7 +71,10 @@ class Countermark:
         policy: Policy | None = None,
         identity: SigningIdentity | None = None,
     ) -> None:
-        self.settings = settings or load_settings().settings
+        _require(Settings, "Countermark.from_settings(...)", settings=settings)
+        _require(Policy, "load_policy(path), or the setting 'policy'", policy=policy)
+        _require(SigningIdentity, "credentials.load_identity(...)", identity=identity)
+        self.settings = load_settings().settings if settings is None else settings
         self.home = Home(self.settings)
         self._given_generator = generator
         self._loaded_generator: Generator | None = None
@@ -167,14 +172,11 @@ class Countermark:
             CountermarkError: something failed; nothing was released, and the failure is recorded.
         """
         self.log.check_open()
+        check_prompt(prompt)
         if options.get("count", 1) != 1:
             raise UsageError("generate makes one image.", remedy="Call it once for each image, or wrap a pipeline.")
         options.setdefault("tenant", self.settings.tenant)
-        try:
-            request = GenerationRequest(prompt=prompt, **options)
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise UsageError(f"The request cannot be met: {faults}.") from None
+        request = _request(prompt=prompt, **options)
         return self.pipeline.generate(request, _Core(lambda: self.generator, request, on_step))[0]
 
     def mark(
@@ -200,6 +202,7 @@ class Countermark:
         Raises:
             AlreadyMarked: it carries one of our marks and no parent was named.
             AssetInvalid: it is no image that we can read.
+            UsageError: another argument does not fit.
             AuditClosed, ForkedProcess: as :meth:`generate`.
             CountermarkError: something failed; nothing was released, and the failure is recorded.
         """
@@ -207,11 +210,16 @@ class Countermark:
         raster = to_raster(image)
         origin: Ingredient | None = None
         if parent is not None:
+            if not isinstance(parent, (str, os.PathLike)):
+                raise UsageError(
+                    f"'parent' is given as {type(parent).__name__}.",
+                    remedy="Give the path of its file: what it says of itself becomes an ingredient.",
+                )
             data = imaging.read_file(Path(parent))
             origin = Ingredient(Path(parent).name, imaging.decode(data, str(parent)).media_type, data)
-        reference = model if isinstance(model, ModelRef) else ModelRef(id=model)
+        asked = _request(prompt=prompt, tenant=tenant or self.settings.tenant, actor=actor)
         return self.pipeline.mark(
-            raster, model=reference, prompt=prompt, tenant=tenant or self.settings.tenant, actor=actor, parent=origin
+            raster, model=_reference(model), prompt=prompt, tenant=asked.tenant, actor=asked.actor, parent=origin
         )
 
     def wrap(self, pipe: Any, *, actor: str = "", tenant: str | None = None) -> Any:
@@ -282,7 +290,14 @@ class _Core:
 
     @property
     def model(self) -> ModelRef:
-        return self._generator().model
+        generator = self._generator()
+        try:
+            return _reference(generator.model)
+        except AttributeError as error:
+            raise UsageError(
+                f"The generator {type(generator).__name__} has no attribute 'model'.",
+                remedy="Give it one that says which model it is: countermark.model.ModelRef(id=...).",
+            ) from error
 
     def __call__(
         self, watch: Watch | None = None, /
@@ -294,3 +309,37 @@ class _Core:
         made = generator.generate(self._request, on_step=self._on_step, **more)
         notices = made.notices if shows or watch is None else (*made.notices, _NOT_SHOWN)
         return made.images, {name: str(value) for name, value in made.parameters.items()}, notices
+
+
+def _require(kind: type, instead: str, **given: Any) -> None:
+    """Check that what is given, if anything, is of its kind."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, kind):
+            raise UsageError(
+                f"'{name}' is given as {type(value).__name__}, not {kind.__name__}.", remedy=f"Use {instead}."
+            )
+
+
+def _request(**fields: Any) -> GenerationRequest:
+    unknown = [name for name in fields if name not in GenerationRequest.model_fields]
+    if unknown:
+        known = ", ".join(name for name in GenerationRequest.model_fields if name not in ("prompt", "count"))
+        raise UsageError(f"There is no option {', '.join(unknown)}.", remedy=f"The options are: {known}.")
+    try:
+        return GenerationRequest(**fields)
+    except ValidationError as error:
+        # The faults without the values: one of them may be the prompt.
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UsageError(f"The request cannot be met: {faults}.") from None
+
+
+def _reference(model: Any) -> ModelRef:
+    if isinstance(model, ModelRef):
+        return model
+    try:
+        return ModelRef(id=model)
+    except ValidationError:
+        given = f"{len(model):,}" if isinstance(model, str) else type(model).__name__
+        raise UsageError(
+            f"A model is named by 1 to 200 characters, not by {given}.", remedy="Say which model made the image."
+        ) from None

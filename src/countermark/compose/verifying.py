@@ -5,13 +5,14 @@ Beside a large log it keeps a cache of the log's fingerprints (``fingerprints.id
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from countermark import imaging
 from countermark.compose.home import Home
 from countermark.compose.witnessing import kept_checkpoints, witness_policy
-from countermark.errors import NotFound, ProofInvalid
+from countermark.errors import NotFound, ProofInvalid, UsageError
 from countermark.fingerprint import RecordedFingerprints
 from countermark.keys import Purpose
 from countermark.model import Receipt, VerificationReport
@@ -68,16 +69,31 @@ def verify(
         trust: further anchors and log keys to believe.
 
     Raises:
+        UsageError: it is neither a path nor bytes, or another argument is of another kind.
         NotFound: there is no such file.
         AssetInvalid: it is no image that we can read.
     """
+    if not isinstance(file, (str, os.PathLike, bytes, bytearray, memoryview)):
+        raise UsageError(
+            f"What is to be verified is given as {type(file).__name__}.",
+            remedy="Give the file's path or its bytes: pixels alone have lost the manifest.",
+        )
+    if settings is not None and not isinstance(settings, Settings):
+        raise UsageError(f"'settings' is given as {type(settings).__name__}.", remedy="Use load_settings().settings.")
+    if not all(isinstance(receipt, Receipt) for receipt in receipts):
+        raise UsageError(
+            "One of 'receipts' is none.", remedy="Read them with countermark.model.Receipt.model_validate_json(text)."
+        )
     sources = open_sources(settings or load_settings().settings, receipts=receipts, trust=trust)
     try:
-        if isinstance(file, bytes):
-            return verify_bytes(file, "", sources)
+        if isinstance(file, (bytes, bytearray, memoryview)):
+            return verify_bytes(bytes(file), "", sources)
         path = Path(file)
         if path.is_dir():
-            raise NotFound(f"{path} is a folder.", remedy="Add --recursive to verify every image in it.")
+            raise NotFound(
+                f"{path} is a folder.",
+                remedy="Give a file; the command verifies all images in it with --recursive.",
+            )
         return verify_bytes(imaging.read_file(path), str(file), sources)
     finally:
         if sources.log is not None:

@@ -12,7 +12,7 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from countermark.credentials import Ingredient
-from countermark.errors import AlreadyMarked, CountermarkError, GenerationFailed, PromptInvalid
+from countermark.errors import AlreadyMarked, AssetTooSmall, CountermarkError, GenerationFailed, PromptInvalid
 from countermark.imaging import Raster, encode
 from countermark.model import (
     MAX_PROMPT_CHARS,
@@ -38,6 +38,7 @@ from countermark.pipeline.strike import strike
 from countermark.policy import decide, decide_failure, name_mismatch
 from countermark.safety.known import Known
 from countermark.safety.transparent import look_through
+from countermark.watermark.interface import MIN_SIDE
 
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
 T = TypeVar("T")
@@ -110,11 +111,14 @@ class Pipeline:
             parent: the file that this image was made from.
 
         Raises:
+            AssetTooSmall: a side below 128 pixels.
             AlreadyMarked: the image carries one of our marks and no parent was named.
             CountermarkError: as :meth:`generate`.
         """
         if prompt:
             check_prompt(prompt)
+        if min(raster.width, raster.height) < MIN_SIDE:  # smaller ones are examined for marks, but carry none
+            raise AssetTooSmall(f"An image of {raster.width} × {raster.height} pixels is too small for a watermark.")
         before = self.parts.watermark.detect(raster.pixels)
         if before.state is WatermarkState.DETECTED and parent is None:
             raise AlreadyMarked(f"The image already carries the mark of record {before.payload}.")
@@ -287,8 +291,11 @@ def check_prompt(prompt: str) -> None:
     """Refuse what is no prompt.
 
     Raises:
-        PromptInvalid: nothing visible, more than :data:`MAX_PROMPT_CHARS` characters, or not valid Unicode.
+        PromptInvalid: not a ``str``, nothing visible, more than :data:`MAX_PROMPT_CHARS` characters, or not valid
+            Unicode.
     """
+    if not isinstance(prompt, str):
+        raise PromptInvalid(f"The prompt is not text, but {type(prompt).__name__}.")
     if len(prompt) > MAX_PROMPT_CHARS:
         raise PromptInvalid(
             f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT_CHARS:,} are assessed, and none is cut."

@@ -17,10 +17,10 @@ from countermark.imaging import Raster, decode, encode, suffix_for
 from countermark.model import Asset, Event, Manifest, ManifestState, Outcome, OutputRecord, WatermarkState
 from countermark.pipeline.context import Parts
 from countermark.pipeline.timing import Timer
+from countermark.watermark.interface import MIN_EXAMINED_SIDE
 
 MAX_DRAWS = 8
 MAX_REHEARSALS = 3
-MIN_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def rehearsal(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows, columns = round(height * 0.7**0.5), round(width * 0.7**0.5)
     top, left = (height - rows) // 2, (width - columns) // 2
     crop = pixels[top : top + rows, left : left + columns]
-    size = max(MIN_SIDE, round(columns * 0.75)), max(MIN_SIDE, round(rows * 0.75))
+    size = max(MIN_EXAMINED_SIDE, round(columns * 0.75)), max(MIN_EXAMINED_SIDE, round(rows * 0.75))
     small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 50])
     return np.ascontiguousarray(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
