@@ -26,6 +26,11 @@ _PUBLIC = {
 __all__ = ["Countermark", "CountermarkError", "Result", "Settings", "__version__", "verify"]
 
 
+def __dir__() -> list[str]:
+    """What there is, loaded or not, for whoever explores it."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'countermark' has no attribute {name!r}")

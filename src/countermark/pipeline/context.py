@@ -12,7 +12,8 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from countermark.credentials import Credentials
-from countermark.imaging import write_new
+from countermark.errors import OutputUnwritable
+from countermark.imaging import media_type_for, suffix_for, write_new
 from countermark.model import ActorRef, Asset, Decision, Finding, MediaType, ModelRef, Outcome, Receipt
 from countermark.objects import ObjectStore
 from countermark.policy import Policy
@@ -80,10 +81,10 @@ class Result:
 
     outcome: ResultOutcome
     decision: Decision
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = field(repr=False)
     event_id: str
     index: int
-    receipt: Receipt
+    receipt: Receipt = field(repr=False)
     asset: Asset | None = None
     data: bytes | None = field(default=None, repr=False)
     record_id: int | None = None
@@ -107,13 +108,23 @@ class Result:
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the released file, manifest and all, never over an existing one unless told.
 
+        Its format is that of :attr:`asset`: signature and record bind these very bytes, so another suffix does not
+        convert them.
+
         Raises:
             ValueError: there is nothing to save, because the attempt was not released.
-            OutputUnwritable: the file cannot be written.
+            OutputUnwritable: the file cannot be written, or its name ends as one of another format.
         """
         if self.data is None:
             raise ValueError(f"nothing to save: the attempt was {self.outcome} ({self.decision.sentence})")
         target = Path(path)
+        if not target.name or target.is_dir():
+            raise OutputUnwritable(f"{path} is a folder.", remedy="Name the file in it.")
+        if self.asset is not None and _suffix_of_another_format(target, self.asset.media_type):
+            raise OutputUnwritable(
+                f"{target.name} ends as another format than that of the file, which is {self.asset.media_type}.",
+                remedy=f"End the name in {suffix_for(self.asset.media_type)}, or set output.format before releasing.",
+            )
         write_new(target, self.data, overwrite=overwrite)
         return target
 
@@ -121,6 +132,14 @@ class Result:
     def exit_code(self) -> int:
         """The exit code of ``generate`` and ``mark``: 0 released, 20 refused, 21 held."""
         return {"released": 0, "refused": 20, "held": 21}[self.outcome]
+
+
+def _suffix_of_another_format(path: Path, media_type: str) -> bool:
+    """Whether a name promises another format; an unknown suffix, or none, promises nothing."""
+    try:
+        return media_type_for(path) != media_type
+    except OutputUnwritable:
+        return path.suffix.lower() in (".gif", ".tif", ".tiff")
 
 
 STRICTER: dict[Outcome, ResultOutcome] = {Outcome.BLOCK: "refused", Outcome.REVIEW: "held"}
