@@ -186,7 +186,7 @@ class OutputUnwritable(EnvironmentLacking):
 
     code = "output_unwritable"
     exit_code = EXIT_USAGE
-    default_remedy = "Choose a folder that you may write to and that has room: -o FILE."
+    default_remedy = "Choose a folder that you may write to and that has room."
 
 
 class HomeLocked(EnvironmentLacking):

@@ -82,7 +82,7 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
     from countermark.compose import Countermark
 
     started = time.monotonic()
-    settings = load(home=home).settings
+    settings = load(home=home, **{"output.format": "image/png"}).settings  # what it does to a file needs a PNG
     screen = Console(record=svg is not None, stderr=as_json, highlight=False, width=104 if svg else None)
     output.mkdir(parents=True, exist_ok=True)
     with screen.status("Waking the models …"), Countermark(settings) as cm:
