@@ -15,7 +15,14 @@ from tests.conftest import photograph
 from countermark import Countermark, verify
 from countermark.cli.main import run
 from countermark.compose import check, to_raster
-from countermark.errors import AssetInvalid, AssetTooSmall, CountermarkError, PromptInvalid, UsageError
+from countermark.errors import (
+    AssetInvalid,
+    AssetTooSmall,
+    CountermarkError,
+    OutputUnwritable,
+    PromptInvalid,
+    UsageError,
+)
 from countermark.model import MAX_PROMPT_CHARS, EventType, Outcome
 from countermark.policy import load_policy
 from countermark.safety import ImageEnsemble, PromptEnsemble
@@ -216,6 +223,8 @@ def test_what_is_given_in_another_ones_place_is_refused_by_name(settings: Settin
             cm.generate(prompt)  # type: ignore[arg-type]
     with pytest.raises(PromptInvalid, match="not text"):
         cm.check(prompt=4)  # type: ignore[arg-type]
+    with pytest.raises(OutputUnwritable, match="cannot be made"):
+        Countermark.from_settings(home="bad\0")
     assert cm.log.list(limit=1) == [], "no attempt was opened"
 
 

@@ -282,14 +282,14 @@ class AuditLog(Exporter):
         self._require_writer()
 
     def _require_writer(self) -> Writer:
-        if self.forked:
-            raise ForkedProcess(f"The audit log {self.origin} was opened before this process was forked.")
-        if self._closed:
-            raise AuditClosed(f"The audit log {self.origin} was closed.")
         if self._writer is None:
             raise AuditError(
                 f"The audit log {self.origin} is open for reading only.", remedy="Open it without read_only to append."
             )
+        if self._writer_process != os.getpid():
+            raise ForkedProcess(f"The audit log {self.origin} was opened before this process was forked.")
+        if self._closed:
+            raise AuditClosed(f"The audit log {self.origin} was closed.")
         return self._writer
 
 
