@@ -12,10 +12,38 @@ from countermark.safety.normalise import MAX_EXPANSION, MAX_NORMALISED_CHARS, no
 ANY_TEXT = st.text(max_size=300)
 TRICKY = st.text(
     alphabet=st.sampled_from(
-        "abemnosx 013457@$!|+.,-_*/'\"()\u200b\u200d\u202e\u0301\u0336\ufe0f\u20e3аеоѕηＡｂ𝐜ßıøłéüñя漢нж·—🇳🇺🇩🇪👩❤\n\t"
+        "abemnosx 013457@$!|+.,-_*/'\"()[]{}<>:=&;#\\"
+        "\u200b\u200d\u202e\u0301\u0336\ufe0f\u20e3аеоѕηＡｂ𝐜ßıøłéüñя漢нж·—🇳🇺🇩🇪👩❤\n\t"
     ),
     max_size=120,
 )
+SYNTAX = st.lists(
+    st.sampled_from(
+        [
+            "(",
+            "((",
+            ")",
+            "))",
+            "[",
+            "]",
+            "{",
+            "}",
+            "|",
+            ":",
+            ":1.3",
+            ":0.5)",
+            "<lora:",
+            ">",
+            "a",
+            "ki",
+            "ling",
+            "n",
+            "4",
+            " ",
+        ]
+    ),
+    max_size=40,
+).map("".join)
 # Words of many scripts, as people write them, with emoji, flags and marks that belong to the spelling.
 WORDS = (
     "garden photo straße mädchen über crème brûlée forêt niña corazón perché città ação crianças één café "
@@ -23,7 +51,9 @@ WORDS = (
     "девушка читает книгу ёлка їжак γυναίκα διαβάζει βιβλίο ελλάδα հայաստան საქართველო "
     "امرأة تقرأ كتابًا می‌خواهم אישה קוראת בַּגַּן एक क्षत्रिय पुस्तक বাংলা தமிழ் "
     "一只猫坐在桌子上 庭で遊ぶ子猫 고양이가 แมว น้ำ ทำ ພາສາລາວ አማርኛ "
-    "🍎 🐈‍⬛ ❤️ 👨‍👩‍👧 🏳️‍🌈 👍🏽 🇫🇷 🇩🇪🇮🇹 ☀️ α-helix 8k 35mm f/1.8 r2d2 c++ u.s. 16:9 1920s rock'n'roll"
+    "🍎 🐈‍⬛ ❤️ 👨‍👩‍👧 🏳️‍🌈 👍🏽 🇫🇷 🇩🇪🇮🇹 ☀️ α-helix 8k 35mm f/1.8 r2d2 c++ u.s. 16:9 1920s rock'n'roll "
+    "mid-1800s late-19th-century 70-200mm 24-70mm d850 gfx100s a320neo #ff5733 #c0ffee rgb(255,0,0) i<10 "
+    "user@example.com @home xxxiii cccp 3-in-1 9-to-5 f-150 ak-47 (1girl) 2001: m16a4 sd1.5 ph.d. node.js"
 )
 ORDINARY = st.lists(st.sampled_from(WORDS.split()), min_size=1, max_size=30).map(" ".join)
 ENGLISH = st.lists(
@@ -40,7 +70,7 @@ RUSSIAN = st.lists(
 ).map(" ".join)
 
 
-@given(st.one_of(ANY_TEXT, TRICKY))
+@given(st.one_of(ANY_TEXT, TRICKY, SYNTAX))
 @settings(max_examples=400, deadline=None)
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     once = normalise(text)
@@ -48,7 +78,7 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalise(once.accented).accented == once.accented
 
 
-@given(st.one_of(ANY_TEXT, TRICKY))
+@given(st.one_of(ANY_TEXT, TRICKY, SYNTAX))
 @settings(max_examples=200, deadline=None)
 def test_the_result_is_bounded_lower_case_and_free_of_control_characters(text: str) -> None:
     normalised = normalise(text)
@@ -59,7 +89,7 @@ def test_the_result_is_bounded_lower_case_and_free_of_control_characters(text: s
         assert not any("A" <= char <= "Z" for char in result)
 
 
-@given(st.one_of(ANY_TEXT, TRICKY))
+@given(st.one_of(ANY_TEXT, TRICKY, SYNTAX))
 @settings(max_examples=200, deadline=None)
 def test_the_readings_differ_in_accents_alone_and_ascii_has_one(text: str) -> None:
     normalised = normalise(text)

@@ -1,4 +1,4 @@
-"""Undo obfuscation that is written in plain characters: spacing, dots, leet, and stretched words.
+"""Undo obfuscation that is written in plain characters: spacing, dots, leet, stretched and unparted words.
 
 Every step gets and gives lower-case text and adds the name of what it undid to ``signals``. Technical tokens of image
 prompts (8k, 35mm, f/1.8, rtx3080, 1920s) are left alone throughout.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from countermark.safety.known_words import fold_accents
 from countermark.safety.lexicon import Lexicon
 
 _LEET: Final[dict[str, str]] = {
@@ -16,7 +17,7 @@ _LEET: Final[dict[str, str]] = {
     "@": "a", "$": "s", "!": "i", "|": "l", "€": "e", "+": "t",
 }  # fmt: skip
 _LEET_TABLE: Final = str.maketrans(_LEET)
-_LEET_TABLE_L: Final = str.maketrans(_LEET | {"1": "l", "!": "l"})
+_LEET_TABLE_L: Final = str.maketrans(_LEET | {"1": "l", "!": "l", "|": "i"})
 _LEET_CHARS: Final = frozenset(_LEET)
 _RARE_IN_WORDS: Final = frozenset("@$|€")
 
@@ -27,10 +28,14 @@ _TECHNICAL: Final = re.compile(
     r"|(?:f|v|iso|rtx|ue|u|mp|b|a|h|xt)/?\d+(?:\.\d+)?"  # f/1.8 iso400 rtx3080
     r"|[a-z]+-?\d+"  # unreal5 mark-2
     r"|\$\d[\d.,]*"  # $50
-    r"|\w{3,}\d)"
+    r"|[^\W\d_]{3,}\d)"
 )
 _MEASURE: Final = re.compile(r"\d+(?:k|mm|d|p|x\d+|yo)|\d{2,}[.,]?\d*|\d+(?:-[a-z]+)+")
-_TOKEN_PARTS: Final = re.compile(r"([\"'(\[]*)(.*?)([.,;:?)\]\"']*)", re.DOTALL)
+_ADDRESS: Final = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+|(?:https?://|www\.).+")
+_HEX_COLOUR: Final = re.compile(r"(?:[0-9a-f]{3,4}){1,2}")
+_TOKEN_PARTS: Final = re.compile(r"([\"'(\[#]*)(.*?)([.,;:?)\]\"']*)", re.DOTALL)
+_INNER_BREAK: Final = re.compile(r"[-'/]")
+_BETWEEN_LETTERS: Final = re.compile(rf"(?<=[^\W\d_])[{re.escape(''.join(_LEET))}]+(?=[^\W\d_])")
 _COMMA_INSIDE: Final = re.compile(r"(?<=\w)([,;])(?=\w)")
 
 _SPACED: Final = re.compile(r"(?<!\S)(?:[^\W_]|['$@])(?:[ \t]{1,3}(?:[^\W_]|[.,;:!?'\"()\-$@])(?!\S)){2,}")
@@ -38,9 +43,15 @@ _SPACED_PUNCTUATION: Final = re.compile(r"([.,;:!?\"()\-]+)")
 _SEPARATOR: Final = r"[._*\-~|/+·•∙‐‑–—]"
 _DOTTED: Final = re.compile(rf"(?<![^\W_])_*[^\W_](?:{_SEPARATOR}{{1,3}}[^\W_]){{2,}}_*(?![^\W_])")
 _SEPARATORS: Final = re.compile(_SEPARATOR)
+_LISTED: Final = re.compile(r"(?<![\w@$])[^\W_](?:[:,;=\\()\[\]{}<>'❤♥\ufe0f]{1,2}[^\W_]){2,}(?![\w@$])")
+_BROKEN: Final = re.compile(rf"(?<![^\W_])[^\W_]+(?:{_SEPARATOR}[^\W_]+){{1,3}}(?![^\W_])")
+_LEAST_JOINED: Final = 3
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz"
 _STRETCHED: Final = re.compile(r"([a-z])\1{2,}")
 _WORD: Final = re.compile(r"[a-z]+")
-_SPELT_WITH_THREE: Final = frozenset({"xxx", "www"})
+_RUN: Final = re.compile(r"(?<![\w@#/.])[a-z]{13,}(?![\w@/.]\w)")
+_ROMAN: Final = re.compile(r"m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
+_THREE_CONSONANTS: Final = re.compile(r"(?!.*([a-z])\1{3})(?!.*([aeiou])\2\2)[a-z]+")
 
 
 def join_spaced_letters(text: str, lexicon: Lexicon, signals: set[str]) -> str:
@@ -52,7 +63,9 @@ def join_spaced_letters(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     def join(match: re.Match[str]) -> str:
         run = "".join(match.group().split())
         letters = sum(char.isalpha() for char in run)
-        if not _is_latin(run) or letters < 3 or 2 * letters <= len(run) or (len(run) == 3 and run not in lexicon):
+        if not _is_latin(run) or letters < 3 or 2 * letters <= len(run) or fold_accents(run) in _ALPHABET:
+            return match.group()
+        if len(run) == 3 and run not in lexicon:
             return match.group()
         words: list[str] = []
         for part in _SPACED_PUNCTUATION.split(run):
@@ -78,8 +91,12 @@ def is_spelt_out(word: str) -> bool:
     return _DOTTED.fullmatch(word) is not None
 
 
-def join_dotted_letters(text: str, signals: set[str]) -> str:
-    """``n.u.d.e`` or ``n-u-d-e`` → ``nude``, for at least three single letters; numbers and dates stay."""
+def join_dotted_letters(text: str, lexicon: Lexicon, signals: set[str]) -> str:
+    """``n.u.d.e`` or ``n-u-d-e`` → ``nude``, for at least three single letters; numbers and dates stay.
+
+    Signs that also part the items of a list (``n,u,d,e``) are looked past only where a word comes of it, and a sign
+    within a word (``n.ude``) only where it is one that filters look for.
+    """
 
     def join(match: re.Match[str]) -> str:
         word = _SEPARATORS.sub("", match.group())
@@ -90,88 +107,135 @@ def join_dotted_letters(text: str, signals: set[str]) -> str:
             signals.add("dotted")
         return word
 
-    return _DOTTED.sub(join, text)
+    def join_to_a_word(match: re.Match[str]) -> str:
+        word = "".join(char for char in match.group() if char.isalnum())
+        if len(word) < _LEAST_JOINED or word in _ALPHABET or not lexicon.knows(word.translate(_LEET_TABLE)):
+            return match.group()
+        signals.add("dotted")
+        return word
+
+    def mend(match: re.Match[str]) -> str:
+        parts = _SEPARATORS.split(match.group())
+        word = "".join(parts)
+        if word not in lexicon.sought or all(part in lexicon for part in parts):
+            return match.group()
+        signals.add("dotted")
+        return word
+
+    return _BROKEN.sub(mend, _LISTED.sub(join_to_a_word, _DOTTED.sub(join, text)))
 
 
 def undo_leet(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     """``n4k3d w0m4n`` → ``naked woman``.
 
-    A token is rewritten when the result is a word. Where a quarter of the tokens mix letters with leet characters the
-    text is taken to be written in leet, and its other tokens are rewritten too.
+    A token is rewritten where that makes a word of what was none; a product, a year or an address makes none. Where a
+    quarter of the tokens are such words the text is taken to be written in leet, and its other tokens are rewritten
+    too.
     """
     if not any(char in _LEET_CHARS for char in text):
         return text
     tokens = _COMMA_INSIDE.sub(r"\1 ", text).split()
-    mixed = sum(_mixes_letters_and_leet(token, lexicon) for token in tokens)
-    if not mixed:
+    words = [_word_in_leet(token, lexicon) for token in tokens]
+    found = sum(word is not None for word in words)
+    if not found:
         return text
-    throughout = mixed >= 2 and 4 * mixed >= len(tokens)
-    rewritten = [_undo_leet_token(token, lexicon, throughout) for token in tokens]
-    if rewritten == tokens:
-        return text
+    if found >= 2 and 4 * found >= len(tokens):
+        words = [word or _in_leet_throughout(token, lexicon) for token, word in zip(tokens, words, strict=True)]
+    rewritten = [word or token for token, word in zip(tokens, words, strict=True)]
     signals.add("leet")
     return " ".join(rewritten)
 
 
-def _mixes_letters_and_leet(token: str, lexicon: Lexicon) -> bool:
-    core = token.strip(".,;:?()[]\"'!").removesuffix("++")  # c++ is no disguise, however often it is said
+def _word_in_leet(token: str, lexicon: Lexicon) -> str | None:
+    """A token as the word that it disguises, or ``None`` where it disguises none for certain."""
+    before, core, after = _parts(token)
+    stem = core.rstrip("!+")  # "hello!" and "c++"
+    if not (_is_mixed(stem) and _looks_replaced(stem, lexicon)) or _is_technical(before, stem, lexicon):
+        return None
+    word = _known_reading(core, stem, lexicon)
+    return None if word is None else before + word + after
+
+
+def _parts(token: str) -> tuple[str, str, str]:
+    """The punctuation before a token, the token, and the punctuation behind it."""
+    parts = _TOKEN_PARTS.fullmatch(token)
+    return (parts[1], parts[2], parts[3]) if parts else ("", token, "")
+
+
+def _is_mixed(stem: str) -> bool:
+    """Whether letters and leet stand together in each part of a token: not in 3-in-1, nor in f/2.8."""
+    parts = [part for part in _INNER_BREAK.split(stem) if any(char in _LEET_CHARS for char in part)]
+    return bool(parts) and all(any(char.isalpha() for char in part) for part in parts)
+
+
+def _looks_replaced(stem: str, lexicon: Lexicon) -> bool:
+    """Whether leet stands for a letter: between letters, twice, as a sign, or in a word that filters look for.
+
+    A digit before or behind a word counts it (1girl), and a name has an @ before it (@live).
+    """
     return (
-        any(char.isalpha() for char in core)
-        and any(char in _LEET_CHARS for char in core)
-        and not _is_technical(core, lexicon)
+        _BETWEEN_LETTERS.search(stem) is not None
+        or sum(char in _LEET_CHARS for char in stem) >= 2
+        or (any(char in _RARE_IN_WORDS for char in stem) and not lexicon.knows(stem.removeprefix("@")))
+        or any(stem.translate(table) in lexicon.sought for table in (_LEET_TABLE, _LEET_TABLE_L))
     )
 
 
-def _is_technical(token: str, lexicon: Lexicon) -> bool:
+def _is_technical(before: str, stem: str, lexicon: Lexicon) -> bool:
     """35mm and unreal5 are; porn0 would be, were it not the disguise of a word that filters look for."""
-    hidden = any(token.translate(table) in lexicon.sought for table in (_LEET_TABLE, _LEET_TABLE_L))
-    return _TECHNICAL.fullmatch(token) is not None and not hidden
+    if any(stem.translate(table) in lexicon.sought for table in (_LEET_TABLE, _LEET_TABLE_L)):
+        return False
+    is_colour = before.endswith("#") and _HEX_COLOUR.fullmatch(stem) is not None
+    return is_colour or _TECHNICAL.fullmatch(stem) is not None or _ADDRESS.fullmatch(stem) is not None
 
 
-def _undo_leet_token(token: str, lexicon: Lexicon, throughout: bool) -> str:
-    parts = _TOKEN_PARTS.fullmatch(token)
-    if parts is None:
-        return token
-    before, core, after = parts.groups()
-    if not any(char in _LEET_CHARS for char in core):
-        return token
-    stem = core.rstrip("!+")  # "hello!" and "c++"
-    if not _may_be_leet(stem, lexicon, throughout):
-        return token
-    readings = [
-        (source.translate(table), bang)
-        for table in (_LEET_TABLE, _LEET_TABLE_L)
-        for source, bang in ((stem, core[len(stem) :]), (core, ""))
-    ]
-    for reading, bang in readings:
-        if lexicon.knows(reading):
-            return before + reading + bang + after
-    leet_count = sum(char in _LEET_CHARS for char in stem)
-    if throughout or leet_count >= 2 or any(char in _RARE_IN_WORDS for char in stem):
-        reading, bang = readings[0]
-        return before + reading + bang + after
-    return token
+def _known_reading(core: str, stem: str, lexicon: Lexicon) -> str | None:
+    for table in (_LEET_TABLE, _LEET_TABLE_L):
+        for source, bang in ((stem, core[len(stem) :]), (core, "")):
+            if lexicon.knows(source.translate(table)):
+                return source.translate(table) + bang
+    return None
 
 
-def _may_be_leet(stem: str, lexicon: Lexicon, throughout: bool) -> bool:
-    if throughout:
-        return not _MEASURE.fullmatch(stem)
-    has_letter = any(char.isalpha() for char in stem)
-    has_leet = any(char in _LEET_CHARS for char in stem)
-    return has_letter and has_leet and not _is_technical(stem, lexicon)
+def _in_leet_throughout(token: str, lexicon: Lexicon) -> str | None:
+    """A token of a text in leet, as a word or as its letters; ``None`` for numbers and measures."""
+    before, core, after = _parts(token)
+    stem = core.rstrip("!+")
+    if not any(char in _LEET_CHARS for char in core) or _MEASURE.fullmatch(stem) or _ADDRESS.fullmatch(stem):
+        return None
+    word = _known_reading(core, stem, lexicon)
+    return before + (word if word is not None else stem.translate(_LEET_TABLE) + core[len(stem) :]) + after
 
 
 def collapse_repeats(text: str, lexicon: Lexicon) -> str:
-    """``nuuuude`` → ``nude``: three or more equal letters become one where that makes a word, else two."""
+    """``nuuuude`` → ``nude``: three or more equal letters become one where that makes a word, else two.
+
+    Numerals (XXXIII) stay, and where no word comes of it three consonants do (CCCP, Schifffahrt).
+    """
     if not _STRETCHED.search(text):
         return text
 
     def collapse(match: re.Match[str]) -> str:
         word = match.group()
-        if not _STRETCHED.search(word) or word in lexicon or word in _SPELT_WITH_THREE:
+        if not _STRETCHED.search(word) or word in lexicon or _ROMAN.fullmatch(word):
             return word
         doubled = _STRETCHED.sub(r"\1\1", word)
         single = _STRETCHED.sub(r"\1", word)
-        return single if single in lexicon and doubled not in lexicon else doubled
+        if single in lexicon and doubled not in lexicon:
+            return single
+        return word if doubled not in lexicon and _THREE_CONSONANTS.fullmatch(word) else doubled
 
     return _WORD.sub(collapse, text)
+
+
+def part_words(text: str, lexicon: Lexicon, signals: set[str]) -> str:
+    """``anakedwomanonabed`` → ``a naked woman on a bed``: runs of frequent words, which no name or compound is."""
+
+    def part(match: re.Match[str]) -> str:
+        words = lexicon.split(match.group()) if match.group() not in lexicon else []
+        if not words:
+            return match.group()
+        signals.add("run_together")
+        return " ".join(words)
+
+    return _RUN.sub(part, text)

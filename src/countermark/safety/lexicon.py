@@ -16,6 +16,11 @@ _EDGE_PUNCTUATION: Final = ".,;:!?'\"()[]"
 _INNER_BREAK: Final = re.compile(r"[-'/]")
 # A run longer than this is cut before segmentation, which bounds its time; nobody spells out a longer prompt by hand.
 _SEGMENT_CHUNK: Final = 400
+# What is taken for words that were run together; of twelve hundred long words of seven languages none is.
+_SHORTEST_RUN: Final = 13
+_FEWEST_WORDS: Final = 3
+_MEAN_LETTERS: Final = 3
+_FREQUENT: Final = 20
 
 
 class Lexicon:
@@ -28,6 +33,7 @@ class Lexicon:
     def __init__(self, counts: Mapping[str, int]) -> None:
         self._log_total = math.log(sum(counts.values()))
         self._cost = {word: self._log_total - math.log(count) for word, count in counts.items()}
+        self._frequent = self._log_total - math.log(_FREQUENT)
         self.sought: frozenset[str] = frozenset()
 
     def extended(self, words: Iterable[str], count: int) -> Lexicon:
@@ -50,6 +56,14 @@ class Lexicon:
         """Whether a token is made of known words only, edge punctuation and inner hyphens aside."""
         parts = [part for part in _INNER_BREAK.split(token.strip(_EDGE_PUNCTUATION)) if part]
         return bool(parts) and all(part in self._cost for part in parts)
+
+    def split(self, run: str) -> list[str]:
+        """The words of a run that is nothing but frequent words (``amanwithagun``); none for a name or a compound."""
+        if len(run) < _SHORTEST_RUN:
+            return []
+        words = self.segment(run)
+        told = len(words) >= _FEWEST_WORDS and len(run) >= _MEAN_LETTERS * len(words)
+        return words if told and all(self._cost.get(word, math.inf) <= self._frequent for word in words) else []
 
     def segment(self, run: str) -> list[str]:
         """The most probable split of ``run`` into words (Viterbi over unigram costs).

@@ -3,8 +3,9 @@
 The order of the steps matters: invisible characters hide letters from every later step, and look-alikes must become
 letters before words can be recognised::
 
-    control and invisible characters → compatibility forms (NFKC) → stacked marks → visual look-alikes
-    → lower case → s p a c e d and d.o.t.t.e.d letters → l33t → repeated letters → white space
+    control and invisible characters, &#101;ntities → compatibility forms (NFKC) → stacked marks → visual look-alikes
+    → lower case → (syntax:1.2) of generators → s p a c e d and d.o.t.t.e.d letters → under_scores → l33t
+    → repeated letters → wordsruntogether → white space
 
 Ordinary prompts pass unchanged but for case and white space, and so does ordinary text of other scripts, emoji and
 flags included: a word of another script is read as Latin only where the rest of the text says that it is meant so.
@@ -16,17 +17,18 @@ both readings; ``NORMALISER_VERSION`` changes whenever its output may.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from countermark.safety import deobfuscate
+from countermark.safety import deobfuscate, generator_syntax
 from countermark.safety.confusables import FAUX, FOREIGN, LATIN_VARIANTS, SYMBOL_LETTERS
 from countermark.safety.known_words import known_words
 from countermark.safety.lexicon import Lexicon, shipped_lexicon
 
-NORMALISER_VERSION: Final = "4"
+NORMALISER_VERSION: Final = "5"
 
 MAX_NORMALISED_CHARS: Final = 20_000
 """Longer texts are cut here and carry the signal ``truncated``, so that no input costs unbounded time."""
@@ -45,6 +47,7 @@ _BIDI_OVERRIDE: Final = re.compile("[\u202d\u202e]")
 _RIGHT_TO_LEFT: Final = re.compile("\u202e([^\u202c\u2066-\u2069\n]*)")
 _WORDY: Final = 8  # letters in known words from which text is taken to be meant
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_ENTITY: Final = re.compile(r"&#(?:([0-9]{2,7})|x([0-9a-f]{2,6}));", re.IGNORECASE)
 _FLAG_RUN: Final = re.compile("[\U0001f1e6-\U0001f1ff]+")
 _INDICATOR_TO_LETTER: Final = 0x1F1E6 - ord("a")
 _SARA_AM: Final = re.compile("([\u0e33\u0eb3])")  # vowels of Thai and Lao that NFKC would take apart
@@ -82,7 +85,7 @@ def normalise(text: str, lexicon: Lexicon | None = None) -> NormalisedText:
     Returns:
         Both readings, lower-case and without obfuscation, of at most ``MAX_EXPANSION`` × the length of ``text`` and
         ``MAX_NORMALISED_CHARS``, and signals out of ``control``, ``zero_width``, ``bidi``, ``compat_forms``,
-        ``marks``, ``homoglyph``, ``spaced``, ``dotted``, ``leet``, ``truncated``.
+        ``marks``, ``homoglyph``, ``entities``, ``spaced``, ``dotted``, ``leet``, ``run_together``, ``truncated``.
     """
     words = known_words(lexicon if lexicon is not None else shipped_lexicon())
     signals: set[str] = set()
@@ -110,17 +113,35 @@ def _cut(text: str, signals: set[str]) -> str:
 
 def _one_pass(text: str, lexicon: Lexicon, signals: set[str], keep_accents: bool) -> str:
     text = _drop_control(text, signals)
+    if "&#" in text:
+        text = _read_entities(text, signals)
     if not text.isascii():
         text = _drop_invisible(_turn_round(text, lexicon, signals), signals)
         text = _fold_compatibility_forms(text, lexicon, signals)
         text = _drop_latin_marks(text, signals, keep_accents)
         text = _fold_look_alikes(text, lexicon, signals)
     text = text.lower().translate(_QUOTES)
+    text = generator_syntax.take_off(text, lexicon)
     text = deobfuscate.join_spaced_letters(text, lexicon, signals)
-    text = deobfuscate.join_dotted_letters(text, signals)
+    text = deobfuscate.join_dotted_letters(text, lexicon, signals).replace("_", " ")
     text = deobfuscate.undo_leet(text, lexicon, signals)
     text = deobfuscate.collapse_repeats(text, lexicon)
+    text = deobfuscate.part_words(text, lexicon, signals)
     return _WHITE_SPACE.sub(" ", text).strip()
+
+
+def _read_entities(text: str, signals: set[str]) -> str:
+    """``&#110;ude`` → ``nude``: letters that are written as the numbers of characters, as in HTML."""
+
+    def letter(match: re.Match[str]) -> str:
+        number = int(match[1]) if match[1] else int(match[2], 16)
+        char = chr(number) if number <= sys.maxunicode else ""
+        return char if char.isalpha() else match.group()
+
+    while (read := _ENTITY.sub(letter, text)) != text:
+        signals.add("entities")
+        text = read
+    return text
 
 
 def _drop_control(text: str, signals: set[str]) -> str:
