@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from training.prompt_safety import styling, tables
 from training.prompt_safety.rows import Row
 
-from countermark.safety.calibration import Calibration, Platt, Thresholds, lead, likeliest
+from countermark.safety.calibration import MOST_WINDOWS, Calibration, Platt, Thresholds, lead, likeliest
+from countermark.safety.lexicon import LEXICON_FILE
 from countermark.safety.normalise import normalise
 from countermark.safety.prompt_heads import HEAD_CATEGORIES
 from countermark.safety.prompt_model import (
     CALIBRATION_FILE,
     ENCODER_FILE,
-    LEXICON_FILE,
     NGRAM_FILE,
     STYLE_FILE,
     TOKENIZER_FILE,
@@ -95,7 +95,12 @@ def _categories(logits: Logits) -> dict[str, float]:
 
 def summed(logits: list[Logits], length_penalty: float) -> NDArray[np.float64]:
     return np.array(
-        [item.heads["unsafe"] + NGRAM_WEIGHT * item.ngram - length_penalty * math.log(item.windows) for item in logits]
+        [
+            item.heads["unsafe"]
+            + NGRAM_WEIGHT * item.ngram
+            - length_penalty * math.log(min(item.windows, MOST_WINDOWS))
+            for item in logits
+        ]
     )
 
 
@@ -108,7 +113,7 @@ def long_harmless(benign: list[Row], rng: random.Random, count: int) -> list[str
 def _length_penalty(short: list[Logits], long: list[Logits]) -> float:
     """What brings the doubtful tail of long harmless prompts down to that of short ones, per ln(windows)."""
     excess = np.quantile(summed(long, 0.0), _TAIL) - np.quantile(summed(short, 0.0), _TAIL)
-    windows = float(np.mean([math.log(item.windows) for item in long]))
+    windows = float(np.mean([math.log(min(item.windows, MOST_WINDOWS)) for item in long]))
     return round(float(np.clip(excess / windows, 0.0, _GREATEST_PENALTY)), 3)
 
 

@@ -6,12 +6,16 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from countermark.model import Severity
 from countermark.model.base import Frozen
+
+MOST_WINDOWS: Final = 4
+"""More windows than these lower a prompt no further: a window at the threshold of blocking stays above that of review,
+however long the prompt (4 was chosen on the calibration prompts, ``training/prompt_safety``, "Long prompts")."""
 
 
 class Platt(Frozen):
@@ -62,9 +66,10 @@ class Calibration(Frozen):
     def summed(self, unsafe: float, ngram: float, windows: int) -> float:
         """The logit that ``unsafe`` reads: encoder + ``ngram_weight`` × n-grams - ``length_penalty`` × ln(windows).
 
-        A long prompt scores as its worst window, and the more windows there are, the higher the worst of harmless ones.
+        A long prompt scores as its worst window, and the more windows there are, the higher the worst of harmless ones;
+        but from ``MOST_WINDOWS`` on their number counts no more, or padding would hide a request.
         """
-        return unsafe + self.ngram_weight * ngram - self.length_penalty * math.log(windows)
+        return unsafe + self.ngram_weight * ngram - self.length_penalty * math.log(min(windows, MOST_WINDOWS))
 
     def probabilities(self, unsafe_logit: float, heads: Mapping[str, float]) -> dict[str, float]:
         """Probability per category.

@@ -49,6 +49,7 @@ _LEAST_JOINED: Final = 3
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz"
 _STRETCHED: Final = re.compile(r"([a-z])\1{2,}")
 _WORD: Final = re.compile(r"[a-z]+")
+_NAME_IN_LEET: Final = re.compile(r"(?=.*[0134579])(?=.{4})[0134579@$]?(?:[^\W\d_]+[0134579@$])*[^\W\d_]*")
 _RUN: Final = re.compile(r"(?<![\w@#/.])[a-z]{13,}(?![\w@/.]\w)")
 _ROMAN: Final = re.compile(r"m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
 _THREE_CONSONANTS: Final = re.compile(r"(?!.*([a-z])\1{3})(?!.*([aeiou])\2\2)[a-z]+")
@@ -129,19 +130,24 @@ def undo_leet(text: str, lexicon: Lexicon, signals: set[str]) -> str:
     """``n4k3d w0m4n`` → ``naked woman``.
 
     A token is rewritten where that makes a word of what was none; a product, a year or an address makes none. Where a
-    quarter of the tokens are such words the text is taken to be written in leet, and its other tokens are rewritten
-    too.
+    quarter of the tokens are such words, or half of them look like names (``4ngela M3rkel``), the text is taken to be
+    written in leet, and its other tokens are rewritten too.
     """
     if not any(char in _LEET_CHARS for char in text):
         return text
     tokens = _COMMA_INSIDE.sub(r"\1 ", text).split()
     words = [_word_in_leet(token, lexicon) for token in tokens]
     found = sum(word is not None for word in words)
-    if not found:
+    named = found + sum(
+        word is None and _may_be_a_name(token, lexicon) for token, word in zip(tokens, words, strict=True)
+    )
+    if not named:
         return text
-    if found >= 2 and 4 * found >= len(tokens):
+    if (found >= 2 and 4 * found >= len(tokens)) or (named >= 2 and 2 * named >= len(tokens)):
         words = [word or _in_leet_throughout(token, lexicon) for token, word in zip(tokens, words, strict=True)]
     rewritten = [word or token for token, word in zip(tokens, words, strict=True)]
+    if rewritten == tokens:
+        return text
     signals.add("leet")
     return " ".join(rewritten)
 
@@ -154,6 +160,18 @@ def _word_in_leet(token: str, lexicon: Lexicon) -> str | None:
         return None
     word = _known_reading(core, stem, lexicon)
     return None if word is None else before + word + after
+
+
+def _may_be_a_name(token: str, lexicon: Lexicon) -> bool:
+    """Whether single digits stand for letters in a token that is no word: m3rkel, not a320neo or 1girl."""
+    before, core, _ = _parts(token)
+    stem = core.rstrip("!+")
+    letters = "".join(char for char in stem if char.isalpha())
+    return (
+        _NAME_IN_LEET.fullmatch(stem) is not None
+        and not lexicon.knows(letters)
+        and not _is_technical(before, stem, lexicon)
+    )
 
 
 def _parts(token: str) -> tuple[str, str, str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from countermark.errors import CountermarkError
+
 PROMPT_CATEGORIES: tuple[Category, ...] = (
     Category.SEXUAL,
     Category.SEXUAL_MINORS,
@@ -122,6 +124,11 @@ def assessed(
         signals=signals,
         regions=regions,
     )
+
+
+def why_unusable(what: str, error: CountermarkError) -> str:
+    """The reason of what was not assessed because something could not be used: what is wrong, and how to mend it."""
+    return f"{what} cannot be used ({error.code}): {error.message} {error.remedy}"
 
 
 def risk(findings: tuple[Finding, ...]) -> float:

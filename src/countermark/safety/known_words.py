@@ -7,9 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from ruamel.yaml import YAML
-
 from countermark.safety.lexicon import Lexicon
+from countermark.safety.weights import read_word_groups
 
 _FILE: Final = Path(__file__).parent / "data" / "known_words.yaml"
 _COUNT: Final = 8  # as frequent as a rare English word, so that an English reading wins where there is one
@@ -18,9 +17,13 @@ _SHORTEST: Final = 4
 
 @lru_cache(maxsize=4)
 def known_words(lexicon: Lexicon) -> Lexicon:
-    """``lexicon`` with the shipped words, with and without their accents, as those that are sought."""
-    groups: dict[str, str] = YAML(typ="safe").load(_FILE)
-    words = {word for group in groups.values() for word in group.split() if len(word) >= _SHORTEST}
+    """``lexicon`` with the shipped words, with and without their accents, as those that are sought.
+
+    Raises:
+        WeightsMissing: the file of them is not there.
+        WeightsMismatch: it holds something else.
+    """
+    words = {word for group in read_word_groups(_FILE).values() for word in group.split() if len(word) >= _SHORTEST}
     return lexicon.extended(words | {fold_accents(word) for word in words}, _COUNT)
 
 

@@ -10,7 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from countermark.safety.weights import WeightFiles
+
 WEIGHTS_DIR: Final = Path(__file__).parent / "weights"
+LEXICON_FILE: Final = "unigrams.tsv"
 LONGEST_WORD: Final = 22
 _EDGE_PUNCTUATION: Final = ".,;:!?'\"()[]"
 _INNER_BREAK: Final = re.compile(r"[-'/]")
@@ -106,5 +109,10 @@ def write_counts(path: Path, counts: Mapping[str, int]) -> None:
 
 @lru_cache(maxsize=1)
 def shipped_lexicon() -> Lexicon:
-    """The lexicon that ships with the package, read once."""
-    return Lexicon(read_counts(WEIGHTS_DIR / "unigrams.tsv"))
+    """The lexicon that ships with the package, read once.
+
+    Raises:
+        WeightsMissing: it is not there.
+        WeightsMismatch: it is not the released one.
+    """
+    return Lexicon(read_counts(WeightFiles(WEIGHTS_DIR).checked(LEXICON_FILE)))

@@ -31,7 +31,13 @@ from countermark.safety.lexicon import Lexicon, shipped_lexicon
 NORMALISER_VERSION: Final = "5"
 
 MAX_NORMALISED_CHARS: Final = 20_000
-"""Longer texts are cut here and carry the signal ``truncated``, so that no input costs unbounded time."""
+"""Longer texts are cut here and carry the signal ``TRUNCATED``, so that no input costs unbounded time."""
+
+TRUNCATED: Final = "truncated"
+"""Signal of a text of which a part was cut off: whoever reads the rest has not read the prompt."""
+
+TOO_LONG_WRITTEN_OUT: Final = f"the prompt is longer than {MAX_NORMALISED_CHARS:,} characters when it is written out"
+"""Why such a prompt is not assessed."""
 
 MAX_EXPANSION: Final = 18
 """No character becomes more than this many: the longest compatibility form (U+FDFA) has as many."""
@@ -107,7 +113,7 @@ def _to_fixed_point(text: str, lexicon: Lexicon, signals: set[str], *, keep_acce
 def _cut(text: str, signals: set[str]) -> str:
     if len(text) <= MAX_NORMALISED_CHARS:
         return text
-    signals.add("truncated")
+    signals.add(TRUNCATED)
     return text[:MAX_NORMALISED_CHARS].rstrip()
 
 

@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from countermark.errors import CountermarkError
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, FindingState, Stage
 from countermark.safety.allowlist import Allowlist
-from countermark.safety.interface import LANGUAGE_NOT_READ, PROMPT_CATEGORIES, not_assessed
+from countermark.safety.interface import PROMPT_CATEGORIES, not_assessed
 from countermark.safety.minors import MinorsRule
 from countermark.safety.normalise import NORMALISER_VERSION, normalise
 from countermark.safety.prompt_model import PromptModel
@@ -69,7 +70,7 @@ class PromptEnsemble:
         signals: tuple[str, ...] = ()
         try:
             normalised = normalise(text)
-        except OSError:  # no lexicon: the model cannot run either, so the rules alone can only find, not clear
+        except CountermarkError:  # no lexicon: the model cannot run either, so the rules alone can only find, not clear
             pass
         else:
             readings = tuple(dict.fromkeys((text.lower(), normalised.text)))
@@ -81,9 +82,9 @@ class PromptEnsemble:
         )
         if minors is not None:
             by_category[Category.SEXUAL_MINORS] = minors
-        elif not_read := next((f for f in by_category.values() if LANGUAGE_NOT_READ in f.signals), None):
-            # The rule waits for a model that reads the prompt; whoever does may answer for this category as well.
-            by_category[Category.SEXUAL_MINORS] = not_read.model_copy(update={"category": Category.SEXUAL_MINORS})
+        elif unread := next((f for f in by_category.values() if f.state is FindingState.NOT_ASSESSED), None):
+            # The rule waits for a model that has read the prompt, and the model says why none has.
+            by_category[Category.SEXUAL_MINORS] = unread.model_copy(update={"category": Category.SEXUAL_MINORS})
         return tuple(by_category.get(category) or self._unassessed(category) for category in PROMPT_CATEGORIES)
 
     def _unassessed(self, category: Category) -> Finding:

@@ -1,12 +1,14 @@
 """Tier 1: the shipped prompt model, a fine-tuned sentence encoder (int8, ONNX) beside hashed n-grams.
 
 A prompt is read as normalised, without what only says how a picture is to look. Prompts longer than the encoder's 72
-tokens are read in windows that end between clauses, and the most unsafe window counts, so that padding cannot push a
-request out of sight. See ``weights/model_card.md`` for how it was trained, what it scores, and where it is weak.
+tokens are read in windows that end between clauses, and of those that leave a doubt each sentence alone; the most
+unsafe part counts, so that padding gains little. A prompt with a passage in a language that is not read is not cleared.
+See ``weights/model_card.md`` for how it was trained, what it scores, and where it is weak.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,28 +24,31 @@ from countermark.errors import CountermarkError
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Stage
 from countermark.safety.allowlist import Allowlist
 from countermark.safety.calibration import Calibration
-from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed
-from countermark.safety.language import identify
-from countermark.safety.lexicon import WEIGHTS_DIR, Lexicon, read_counts
+from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed, why_unusable
+from countermark.safety.language import foreign_passages, identify
+from countermark.safety.lexicon import LEXICON_FILE, WEIGHTS_DIR, Lexicon, read_counts
 from countermark.safety.loading import Loaded
 from countermark.safety.ngrams import NgramModel
-from countermark.safety.normalise import NormalisedText, normalise
+from countermark.safety.normalise import TOO_LONG_WRITTEN_OUT, TRUNCATED, NormalisedText, normalise
 from countermark.safety.prompt_heads import HEAD_CATEGORIES, HEADS
 from countermark.safety.styles import strip_style, without_stop
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-minilm"
-DETECTOR_VERSION: Final = "7"
+DETECTOR_VERSION: Final = "7.1"
+"""That of the weights, and how often since then what is done with them has changed."""
+
 WINDOW_TOKENS: Final = 70  # and the two that open and close a sequence
 WINDOW_OVERLAP: Final = 20
 _CLAUSE_ENDS: Final = frozenset(".,;!?|")
+_SENTENCE_END: Final = re.compile(r"[.;!?|]+(?:\s+|$)")
+_DOUBTFUL: Final = -4.0  # a summed logit; a probability of about one in twenty
 _BATCH: Final = 16
 _A_RUN_IN_TOKENS: Final = 8  # what one more inference costs beside its tokens
 
 ENCODER_FILE: Final = "prompt_encoder.int8.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
 NGRAM_FILE: Final = "ngrams.npz"
-LEXICON_FILE: Final = "unigrams.tsv"
 STYLE_FILE: Final = "style_bank.txt"
 CALIBRATION_FILE: Final = "calibration.json"
 
@@ -58,6 +63,19 @@ class Logits:
     heads: dict[str, float]
     ngram: float
     windows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the model says of each of several texts."""
+
+    heads: NDArray[np.float32]
+    ngrams: NDArray[np.float64]
+    summed: NDArray[np.float64]
+
+    def worse(self, other: _Read) -> _Read:
+        """Whichever holds the most unsafe text."""
+        return other if other.summed.max() > self.summed.max() else self
 
 
 class PromptScorer:
@@ -82,15 +100,31 @@ class PromptScorer:
         self.lexicon = Lexicon(read_counts(files[LEXICON_FILE]))
 
     def logits(self, text: str, ngram_weight: float) -> Logits:
-        """The logits of a normalised text without pure style and final full stop: those of the worst of its windows."""
+        """The logits of a normalised text without pure style and final full stop: those of the worst of its parts.
+
+        Its parts are its windows and, for what a window says is thinned by what stands beside it, each sentence of
+        those windows that leave a doubt.
+        """
         windows = self._windows(without_stop(strip_style(text, self._styles)))
+        read = self._read(windows, ngram_weight)
+        if len(windows) > 1:
+            doubtful = [part for (_, part), logit in zip(windows, read.summed, strict=True) if logit >= _DOUBTFUL]
+            sentences = dict.fromkeys(sentence for part in doubtful for sentence in _sentences(part))
+            if sentences:
+                alone = [window for sentence in sentences for window in self._windows(sentence)]
+                read = read.worse(self._read(alone, ngram_weight))
+        worst = int(np.argmax(read.summed))
+        return Logits(
+            dict(zip(HEADS, map(float, read.heads[worst]), strict=True)), float(read.ngrams[worst]), len(windows)
+        )
+
+    def _read(self, windows: list[tuple[list[int], str]], ngram_weight: float) -> _Read:
         heads = self._encode([ids for ids, _ in windows])
         ngrams = np.array([self._ngrams.logit(part) for _, part in windows])
-        worst = int(np.argmax(heads[:, 0] + ngram_weight * ngrams))
-        return Logits(dict(zip(HEADS, map(float, heads[worst]), strict=True)), float(ngrams[worst]), len(windows))
+        return _Read(heads, ngrams, heads[:, 0] + ngram_weight * ngrams)
 
     def _windows(self, text: str) -> list[tuple[list[int], str]]:
-        """Token ids and text of each window, as few as cover the text."""
+        """Token ids and text of each window, as few as cover the text; what is said twice is read once."""
         encoding: Any = self._tokenizer.encode(text, add_special_tokens=True)
         first, *inner, last = encoding.ids
         if len(inner) <= WINDOW_TOKENS:
@@ -103,7 +137,7 @@ class PromptScorer:
             part = inner[start:end]
             windows.append(([first, *part, last], text[spans[start][0] : spans[end - 1][1]]))
             start = end if end == len(inner) or tokens[end - 1] in _CLAUSE_ENDS else end - WINDOW_OVERLAP
-        return windows
+        return list({tuple(ids): (ids, part) for ids, part in windows}.values())
 
     def _encode(self, sequences: list[list[int]]) -> NDArray[np.float32]:
         """The nine logits of each token sequence, in their order."""
@@ -116,6 +150,12 @@ class PromptScorer:
                 mask[row, : len(sequences[place])] = 1
             (result[places],) = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
         return result
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences of a text that has several; none of one that is a single one."""
+    sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence]
+    return sentences if len(sentences) > 1 else []
 
 
 def _alike(lengths: list[int]) -> Iterator[list[int]]:
@@ -148,6 +188,14 @@ class Reading:
     normalised: NormalisedText
     probabilities: dict[Category, float]
     doubt: str = ""
+
+
+def _doubt(text: str, lexicon: Lexicon) -> str:
+    """Why not to believe a low score: the text, or part of it, is in a language that the model does not read."""
+    if reason := identify(text, lexicon).reason:
+        return reason
+    passages = foreign_passages(text, lexicon)
+    return passages[0][1].reason.replace("the prompt seems", "part of the prompt seems") if passages else ""
 
 
 class PromptModel:
@@ -204,6 +252,8 @@ class PromptModel:
         normalised = normalise(text, scorer.lexicon)
         if not normalised.text:
             return Reading(normalised, {}, "the prompt holds no readable text")
+        if TRUNCATED in normalised.signals:
+            return Reading(normalised, {}, TOO_LONG_WRITTEN_OUT)
         text = self._allowlist.plain(normalised.text) if self._allowlist else normalised.text
         logits = scorer.logits(text, calibration.ngram_weight)
         named = {head: logits.heads[head] for head in HEAD_CATEGORIES}
@@ -212,7 +262,7 @@ class PromptModel:
         return Reading(
             normalised,
             {HEAD_CATEGORIES[head]: probability for head, probability in probabilities.items()},
-            identify(normalised.accented, scorer.lexicon).reason,
+            _doubt(normalised.accented, scorer.lexicon),
         )
 
     def assess(self, text: str) -> tuple[Finding, ...]:
@@ -227,7 +277,7 @@ class PromptModel:
             reading = self.read(text)
             thresholds = self._loaded.get()[1].thresholds
         except CountermarkError as error:
-            return self._nothing(f"the prompt model cannot be used ({error.code})")
+            return self._nothing(why_unusable("the prompt model", error))
         except Exception as error:  # an inference engine may raise anything; whatever it is, nobody looked
             return self._nothing(f"the prompt model failed ({type(error).__name__})")
         signals = tuple(sorted(reading.normalised.signals))

@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from countermark.errors import WeightsMismatch, WeightsMissing
 
 MANIFEST: Final = "digests.json"
@@ -26,7 +29,7 @@ class WeightFiles:
     @cached_property
     def _digests(self) -> dict[str, str]:
         try:
-            files: dict[str, str] = json.loads((self.folder / MANIFEST).read_bytes())["files"]
+            files: dict[str, str] = dict(json.loads((self.folder / MANIFEST).read_bytes())["files"])
         except FileNotFoundError as error:
             raise WeightsMissing(f"The manifest of model files {self.folder / MANIFEST} is missing.") from error
         except (ValueError, KeyError, TypeError, OSError) as error:
@@ -83,3 +86,21 @@ def write_manifest(folder: Path, names: list[str]) -> None:
     """Write ``digests.json`` for the files of ``folder`` named (used when weights are made)."""
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sorted(names)}
     (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
+
+
+def read_word_groups(path: Path) -> dict[str, str]:
+    """A file of words that ships with the package: YAML, names of groups to words with white space between them.
+
+    Raises:
+        WeightsMissing: it cannot be read.
+        WeightsMismatch: it holds something else.
+    """
+    try:
+        groups = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsMissing(f"The word list {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, YAMLError) as error:
+        raise WeightsMismatch(f"The word list {path} cannot be read.") from error
+    if not isinstance(groups, dict) or not all(isinstance(part, str) for pair in groups.items() for part in pair):
+        raise WeightsMismatch(f"The word list {path} holds no groups of words.")
+    return groups

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from countermark.safety.calibration import Calibration, Platt, Thresholds, likeliest
@@ -41,6 +43,19 @@ def test_doubt_about_the_name_never_lowers_the_greatest_probability(calibration:
 
 def test_many_windows_count_for_less(calibration: Calibration) -> None:
     assert calibration.summed(2.0, 1.0, windows=5) < calibration.summed(2.0, 1.0, windows=1) == pytest.approx(2.3)
+
+
+def test_from_the_fourth_window_on_their_number_counts_no_more(calibration: Calibration) -> None:
+    assert calibration.summed(2.0, 1.0, windows=3) > calibration.summed(2.0, 1.0, windows=4)
+    assert calibration.summed(2.0, 1.0, windows=4) == calibration.summed(2.0, 1.0, windows=200)
+
+
+def test_a_window_that_would_be_blocked_alone_is_held_in_any_company() -> None:
+    shipped = Calibration.read(WEIGHTS_DIR / CALIBRATION_FILE)
+    for curve in shipped.unsafe.values():
+        blocked = (math.log(0.85 / 0.15) - curve.intercept) / curve.slope
+        assert curve(blocked) == pytest.approx(0.85)
+        assert curve(shipped.summed(blocked, 0.0, windows=1000)) >= 0.5
 
 
 def test_the_likeliest_category_has_the_greatest_lead() -> None:

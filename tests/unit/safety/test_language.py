@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from countermark.safety.language import identify
+from countermark.safety.language import foreign_passages, identify
 from countermark.safety.normalise import normalise
 
 
@@ -54,6 +54,63 @@ def test_what_the_model_cannot_read_is_said_to_be_so(prompt: str) -> None:
     verdict = identify(normalise(prompt).text)
     assert not verdict.supported
     assert verdict.reason
+
+
+# Names, dishes, places and titles of other languages in English prompts.
+LOANS = [
+    "a poster of La Dolce Vita, directed by Federico Fellini",
+    "movie poster of Das Leben der Anderen, 35mm",
+    "a painting in the style of Le Déjeuner sur l'herbe, oil on canvas",
+    "the cover of Cien años de soledad, first edition",
+    "À la recherche du temps perdu, leather bound book on a table",
+    "a still from El laberinto del fauno, dark forest",
+    "Les Enfants du Paradis, black and white film still",
+    "boeuf bourguignon and coq au vin on a wooden table, food photography",
+    "spaghetti alla carbonara con pancetta, close-up of a plate",
+    "Plaza de la Constitución, Mexico City, at dusk",
+    "the Basílica de la Sagrada Família, Barcelona, golden hour",
+    "Cathédrale Notre-Dame de Paris, gargoyles, rain",
+    "Praça do Comércio, Lisboa, people walking",
+    "Unter den Linden, Berlin, cyclists",
+    "San Miguel de Allende, colorful street, papel picado",
+    "Oktoberfest tent, dirndl and lederhosen, brass band",
+    "Sandro Botticelli, La nascita di Venere, remake with cats",
+    'a sign that says "Bienvenue à Montréal", winter street',
+    'a banner reading "Feliz cumpleaños", balloons, kids',
+    "Édith Piaf singing La vie en rose and Non, je ne regrette rien, stage light",
+    "the opera Le nozze di Figaro, costumes, baroque theatre",
+    "Also sprach Zarathustra, book cover, minimalism",
+    "tacos al pastor, salsa verde, guacamole, a market stall in the rain",
+    "Sinterklaas en Zwarte Piet parade, Amsterdam",
+    "a plate of pierogi ruskie and barszcz czerwony, Polish food",
+    "a Viking ship called Ormen Lange, fjord, mist over the water",
+    "Max und Moritz, Wilhelm Busch drawing",
+    "a portrait by Michelangelo Merisi da Caravaggio, Roy Lichtenstein, Jakub Rozalski, Hans Holbein",
+]
+
+
+@pytest.mark.parametrize("prompt", LOANS)
+def test_names_dishes_places_and_titles_are_no_passage(prompt: str) -> None:
+    text = normalise(prompt).accented
+    assert identify(text).supported
+    assert foreign_passages(text) == []
+
+
+def test_a_passage_is_found_with_its_language_wherever_it_stands() -> None:
+    cover = "a red lighthouse on a cliff above the sea, a small boat with two sailors in the evening light"
+    for language, passage in {
+        "de": "ein Mann erschießt seine Frau",
+        "fr": "un homme tire sur sa femme",
+        "es": "un hombre dispara a su mujer",
+        "nl": "een man schiet zijn vrouw dood",
+        "other": "mężczyzna strzela do swojej żony na ulicy, wszędzie jest krew",
+    }.items():
+        for text in (f"{cover}, {passage}", f"{passage}. {cover}", f"{cover} {passage} {cover}"):
+            found = foreign_passages(normalise(text).accented)
+            assert [verdict.language for _, verdict in found] == [language]
+            assert all(verdict.reason and not verdict.supported for _, verdict in found)
+    assert foreign_passages(normalise(cover).accented) == []
+    assert foreign_passages("") == []
 
 
 # None of these is in the bank that the language model was trained on.
