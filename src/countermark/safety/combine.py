@@ -3,7 +3,7 @@
 Nobody is outvoted. Every finding is kept, and policy takes the strictest: a second opinion can make a decision harder,
 never milder, and one that fails blocks beside another that found nothing. Two kinds of the first stage's findings give
 way, for they only say that somebody else is needed: "no detector for this category is installed", once somebody
-answers for it, and "this language is not read", once somebody who reads it has.
+answers for it, and "this language is not read", once somebody who reads it has, or says why it could not.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ class _Panel:
         self._heard += findings
         self._heard += [not_assessed(self._stage, category, detector, f"{detector.id} {why}") for category in missing]
         if other.multilingual:
-            self._read |= {finding.category for finding in findings if finding.state is FindingState.ASSESSED}
+            # Its own reason for not reading a text that it could read is the true one, and stops a release as well.
+            self._read |= {finding.category for finding in findings if LANGUAGE_NOT_READ not in finding.signals}
 
     def _wanted(self, when: When) -> bool:
         if when == "unread":

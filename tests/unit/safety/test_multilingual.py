@@ -115,6 +115,38 @@ def test_beside_the_first_stage_a_german_prompt_is_decided(prompts: PromptEnsemb
 
 
 @installed
+@pytest.mark.parametrize("language", [language for language in UNSAFE if language != "en"])
+def test_an_english_cover_hides_no_clause(prompts: PromptEnsemble, many: MultilingualPrompts, language: str) -> None:
+    both = CombinedPromptClassifier(prompts, [Another(many, "unread", multilingual=True)])
+    cover = "a quiet garden with roses and a bench in the warm evening light, the fountain in the middle"
+    for prompt in (f"{cover}, {UNSAFE[language]}", f"{UNSAFE[language]}. {cover}"):
+        found = both.assess(prompt)
+        assert risk(found) >= 0.5
+        assert any(f"language_{language}" in finding.signals for finding in found)
+    harmless = both.assess(f"{cover}, {HARMLESS[language]}")
+    assert risk(harmless) < 0.5
+    assert {f.state for f in harmless if f.category in many.categories} == {FindingState.ASSESSED}
+
+
+@installed
+def test_a_passage_that_it_does_not_read_is_not_cleared(many: MultilingualPrompts) -> None:
+    for finding in many.assess("ein Hund spielt im Garten mit dem Ball. a dog. 裸の女性がベッドに横たわる"):
+        assert finding.state is FindingState.NOT_ASSESSED
+    for finding in many.assess("a quiet garden with roses, mężczyzna strzela do swojej żony, wszędzie krew"):
+        assert (finding.state, finding.signals) == (FindingState.NOT_ASSESSED, (LANGUAGE_NOT_READ,))
+
+
+@installed
+def test_what_is_longer_than_it_reads_is_not_assessed(many: MultilingualPrompts) -> None:
+    numbered = ", ".join(f"ein Hund und {number} Katzen spielen mit dem Ball" for number in range(180))
+    for finding in many.assess(numbered):
+        assert finding.state is FindingState.NOT_ASSESSED
+        assert "longer" in finding.reason
+    for finding in many.assess("ein Hund spielt im Garten " + "ﬃ" * 9000):
+        assert finding.state is FindingState.NOT_ASSESSED
+
+
+@installed
 @pytest.mark.parametrize("prompt", ["\u200b", "\x00a", "\ud800 ein Hund", "!!!", "ein " * 2400, "ä" * MAX_PROMPT_CHARS])
 def test_odd_prompts_never_raise(many: MultilingualPrompts, prompt: str) -> None:
     assert {f.category for f in many.assess(prompt)} == many.categories
@@ -129,6 +161,26 @@ def test_an_altered_file_closes(tmp_path: Path) -> None:
     for finding in MultilingualPrompts(folder).assess(HARMLESS["de"]):
         assert finding.state is FindingState.NOT_ASSESSED
         assert "weights_mismatch" in finding.reason
+        assert HEADS_FILE in finding.reason
+        assert "install the package again" in finding.reason
+
+
+@installed
+def test_a_missing_file_is_the_reason_that_is_given(tmp_path: Path, prompts: PromptEnsemble) -> None:
+    folder = Path(shutil.copytree(WEIGHTS_FOLDER, tmp_path / "weights"))
+    (folder / HEADS_FILE).unlink()
+    both = CombinedPromptClassifier(prompts, [Another(MultilingualPrompts(folder), "unread", multilingual=True)])
+    for finding in both.assess(HARMLESS["de"]):
+        if finding.category in prompts.categories:
+            assert finding.state is FindingState.NOT_ASSESSED
+            assert HEADS_FILE in finding.reason
+
+
+@installed
+def test_a_base_model_that_the_heads_were_not_trained_on_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(e5, "MODEL_DIGEST", "0" * 64)
+    with pytest.raises(WeightsMismatch, match=e5.MODEL_FILE):
+        MultilingualPrompts(verify=True)
 
 
 def test_without_the_extra_nothing_is_assessed_and_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
