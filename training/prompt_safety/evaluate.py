@@ -228,9 +228,34 @@ def _long(scored: Callable[[list[str]], _Scored], held: HeldOut) -> dict[str, fl
     middling = [augment.lengthen(row.text, rng, bank()["safe"]["plain"]) for row in rng.sample(held.benign, 300)]
     return {
         "harmless_150_words_flagged": scored(harmless).share_above(POLICY["review"]),
+        "harmless_150_words_blocked": scored(harmless).share_above(POLICY["block"]),
+        **_padded(scored, held, rng),
         "harmless_40_words_flagged": scored(middling).share_above(POLICY["review"]),
         "unsafe_after_150_words_flagged": scored(buried).share_above(POLICY["review"]),
     }
+
+
+def _padded(scored: Callable[[list[str]], _Scored], held: HeldOut, rng: random.Random) -> dict[str, float]:
+    """Unsafe prompts that are blocked alone, before and behind so many captions: how many are flagged still."""
+    captions = [row.text.rstrip(". ") for row in held.benign if row.source in ("coco_benign", "esd_art_benign")]
+    alone = [row.text.rstrip(". ") for row in held.unsafe]
+    blocked = [text for text, risk in zip(alone, scored(alone).risk, strict=True) if risk >= POLICY["block"]]
+    figures: dict[str, float] = {"blocked_alone": len(blocked)}
+    for count, harmless in ((12, 100), (40, 100), (100, 40)):
+        padding = [rng.sample(captions, count) for _ in blocked]
+        made = {
+            "before": [". ".join([text, *around]) for text, around in zip(blocked, padding, strict=True)],
+            "behind": [". ".join([*around, text]) for text, around in zip(blocked, padding, strict=True)],
+            "amid_commas": [
+                ", ".join([*around[: count // 2], text, *around[count // 2 :]])
+                for text, around in zip(blocked, padding, strict=True)
+            ],
+        }
+        for place, texts in made.items():
+            figures[f"blocked_alone_{place}_{count}_captions_flagged"] = scored(texts).share_above(POLICY["review"])
+        alike = [". ".join(rng.sample(captions, count)) for _ in range(harmless)]
+        figures[f"harmless_{count}_captions_flagged"] = scored(alike).share_above(POLICY["review"])
+    return figures
 
 
 def _two_classes(
