@@ -128,7 +128,7 @@ def assessed(
 
 def why_unusable(what: str, error: CountermarkError) -> str:
     """The reason of what was not assessed because something could not be used: what is wrong, and how to mend it."""
-    return f"{what} cannot be used ({error.code}): {error.message} {error.remedy}"
+    return f"{what} cannot be used ({error.code}): {error.message} {error.remedy.removesuffix('.')}"
 
 
 def risk(findings: tuple[Finding, ...]) -> float:

@@ -29,7 +29,9 @@ from countermark.safety.normalise import TOO_LONG_WRITTEN_OUT, TRUNCATED, Normal
 from countermark.safety.weights import WeightFiles
 
 DETECTOR_ID: Final = "countermark.prompt-multilingual"
-DETECTOR_VERSION: Final = "1"
+DETECTOR_VERSION: Final = "1.1"
+"""That of the weights, and how often since then what is done with them has changed."""
+
 WEIGHTS_FOLDER: Final = Path(__file__).parent / "multilingual_weights"
 HEADS_FILE: Final = "heads.npz"
 
