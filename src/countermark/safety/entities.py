@@ -17,14 +17,14 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from countermark.errors import PolicyInvalid, SettingsInvalid
+from countermark.errors import CountermarkError, PolicyInvalid, SettingsInvalid
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, Severity, Stage
 from countermark.model.base import Frozen
 from countermark.resources import data_path
 from countermark.safety.interface import PROMPT_CATEGORIES, assessed, not_assessed
 from countermark.safety.known_words import fold_accents
 from countermark.safety.minors import MinorsRule
-from countermark.safety.normalise import normalise
+from countermark.safety.normalise import TOO_LONG_WRITTEN_OUT, TRUNCATED, normalise
 from countermark.safety.terms import compile_pattern, digest_of, with_tags_apart
 from countermark.yaml_file import read_yaml_file
 
@@ -153,12 +153,14 @@ class EntityPrompts:
             return self._nothing("the prompt is empty or too long")
         try:
             normalised = normalise(text)
-        except OSError as error:
-            return self._nothing(f"the prompt cannot be normalised ({type(error).__name__})")
+        except CountermarkError as error:
+            return self._nothing(f"{error.code}: {error.message}")
         readings = tuple(dict.fromkeys((text.lower(), normalised.text)))
         signals = tuple(sorted(normalised.signals))
         hits = [self._finding(spec, signals) for spec, names in self._lists if self._hit(spec, names, readings)]
         without = self.categories - {finding.category for finding in hits}
+        if TRUNCATED in normalised.signals:
+            return (*hits, *(one for one in self._nothing(TOO_LONG_WRITTEN_OUT) if one.category in without))
         clear = [
             assessed(Stage.PROMPT, category, self.detector, 0.0, 0, reason="nothing on the lists is named")
             for category in PROMPT_CATEGORIES

@@ -158,3 +158,11 @@ def test_a_kind_without_a_list_is_refused() -> None:
         EntityPrompts(["celebrity"])
     with pytest.raises(SettingsInvalid, match="no kind"):
         EntityPrompts([])
+
+
+def test_what_is_cut_when_written_out_clears_nobody() -> None:
+    (finding,) = EntityPrompts(["public_figure"]).assess("⒇" * 9000 + " Аngеlа Меrkеl")  # in Cyrillic letters
+    assert finding.state is FindingState.NOT_ASSESSED
+    assert "written out" in finding.reason
+    (named,) = EntityPrompts(["public_figure"]).assess("Angela Merkel " + "⒇" * 9000)
+    assert named.state is FindingState.ASSESSED
