@@ -38,8 +38,9 @@ EXIT_CODES: Final = (
     ),
     ExitCode(
         Verdict.INCONCLUSIVE.exit_code,
-        "Inconclusive: there are traces, but nothing that can be proved here.",
-        "`verify`",
+        "Inconclusive: there are traces, but nothing that can be proved here; too few of the witnesses that were asked"
+        " answered.",
+        "`verify`, `log verify --ask-witnesses`",
     ),
     ExitCode(
         Verdict.NO_PROVENANCE.exit_code, "No provenance: nothing here tells where the file comes from.", "`verify`"
@@ -64,8 +65,8 @@ EXIT_CODES: Final = (
     ),
     ExitCode(
         21,
-        "Held for a person, or to be redacted; `hashes check`: not looked up.",
-        "`generate`, `mark`, `check` of one prompt or image, `hashes check`",
+        "Held for a person, or to be redacted; `hashes check`: not looked up; `log erase`: legal holds keep all of it.",
+        "`generate`, `mark`, `check` of one prompt or image, `hashes check`, `log erase`",
     ),
     ExitCode(INTERRUPTED, "Interrupted by Ctrl-C.", "all"),
 )
