@@ -11,19 +11,15 @@ import pytest
 
 from countermark.cli.main import root, run
 
-ELSEWHERE = {"log", "witness"}
-"""Whose options are explained by tests of their own."""
-
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        if (*path, name)[0] not in ELSEWHERE:
-            yield (*path, name), command
-            if isinstance(command, click.Group):
-                yield from commands(command, (*path, name))
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
 
 
 def test_every_option_says_what_it_is_for() -> None:

@@ -18,17 +18,17 @@ from countermark.cli.log.shared import (
     pseudonyms_of,
     warrant,
 )
-from countermark.cli.output import common, console, note, print_json
+from countermark.cli.output import Integer, common, console, note, print_json
 
 if TYPE_CHECKING:
     from countermark.audit.listing import Listed, Page
 
 
 @click.command("list")
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--before", type=click.IntRange(min=0), help="Only entries before this index (for the next page).")
+@click.option("-n", "--limit", type=Integer(1, 10_000), default=20, show_default=True, help="How many at most.")
+@click.option("--before", type=Integer(min=0), help="Only entries before this index (for the next page).")
 @click.option("--type", help="For example generation.released.")
-@click.option("--tenant")
+@click.option("--tenant", help="Whose images.")
 @click.option("--actor", help="A person: the name that requests carried, or the pseudonym in the log.")
 @click.option("--decision", help="allow, redact, review or block.")
 @click.option("--category", help="Where this category was found, for example violence.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from countermark.cli.log.shared import home_of, open_held, opened, read_checkpoint
-from countermark.cli.output import common, console, note, print_json, progress
+from countermark.cli.output import Integer, common, console, note, print_json, progress
 from countermark.errors import ProofInvalid, SettingsInvalid
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PROOF_FAILED = 13
     help="A checkpoint held outside the store; may be repeated.",
 )
 @click.option("--store", type=click.Path(path_type=Path), help="Another audit.db or its folder, for example a copy.")
-@click.option("--quorum", type=click.IntRange(min=0), help="How many configured witnesses must have cosigned.")
+@click.option("--quorum", type=Integer(min=0), help="How many configured witnesses must have cosigned.")
 @click.option("--ask-witnesses", is_flag=True, help="Ask the witnesses what they cosigned (uses the network).")
 @common
 def verify(
