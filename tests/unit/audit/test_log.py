@@ -430,3 +430,12 @@ def test_importing_the_room_loads_nothing_heavy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("folder", [".", "/", ""])
+def test_a_folder_is_no_log(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for where in (Path(folder), tmp_path):
+        with pytest.raises(SettingsInvalid, match="is a folder"):
+            AuditLog.open(where, read_only=True)
+    assert list(tmp_path.iterdir()) == []

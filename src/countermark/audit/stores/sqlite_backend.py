@@ -24,11 +24,14 @@ def store_path(path_or_url: str | Path) -> Path:
     """The file that a path or an ``sqlite:`` URL names.
 
     Raises:
-        SettingsInvalid: another kind of URL.
+        SettingsInvalid: another kind of URL, or a folder.
     """
     text = str(path_or_url)
     if isinstance(path_or_url, Path) or "://" not in text:
-        return Path(path_or_url)
+        path = Path(path_or_url)
+        if not path.name or path.is_dir():
+            raise SettingsInvalid(f"{path_or_url} is a folder.", remedy="Name the file of the log, such as audit.db.")
+        return path
     parts = urlsplit(text)
     if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
         raise SettingsInvalid(
