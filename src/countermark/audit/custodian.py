@@ -20,8 +20,8 @@ from countermark.audit.pictures import ShownPicture, picture_of
 from countermark.audit.privacy import Disclosure
 from countermark.audit.protected import parse_protected
 from countermark.audit.query import Filter, columns_of
-from countermark.audit.reader import LogReader
 from countermark.audit.scan import checked_entries
+from countermark.audit.verifiable import VerifiableReader
 from countermark.audit.verify import Progress
 from countermark.audit.warrant import Warrant, now
 from countermark.errors import AuditClosed, AuditError, NotFound, UsageError
@@ -34,7 +34,7 @@ Fetch = Callable[[Event, str, str | None], bytes]
 """A held picture's file by its event, its key in the object store, and the key that it was sealed under, if it was."""
 
 
-class Custodian(LogReader, ABC):
+class Custodian(VerifiableReader, ABC):
     """The part of a log that views, holds and erases; whatever appends may be put beneath it."""
 
     _custody = threading.Lock()
