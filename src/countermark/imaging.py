@@ -98,8 +98,8 @@ def read_file(path: Path) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
-    except OSError as error:
-        raise AssetInvalid(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise AssetInvalid(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if len(data) > MAX_BYTES:
         raise AssetTooLarge(f"{path} holds more than {MAX_BYTES // 2**20} MiB.")
     return data

@@ -85,6 +85,27 @@ def test_verify_goes_on_after_a_file_that_cannot_be_read(
     assert len(json_of(capsys)) == 1, "an array wherever several might have been found"
 
 
+def test_verify_leaves_nothing_of_a_folder_out_without_a_word(
+    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert run(["verify", "--recursive", str(folder)]) == 2
+    assert "no image" in capsys.readouterr().err
+    shutil.copy(marked, folder / "a.png")
+    (folder / "b.png").symlink_to(folder / "nowhere.png")
+    assert run(["verify", "--recursive", str(folder), "--json"]) == 2
+    whole, broken = json_of(capsys)
+    assert (whole["verdict"], broken["file"]) == ("verified", str(folder / "b.png"))
+
+
+def test_what_the_system_does_not_give_is_no_fault_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "x.png", "--receipt", "y" * 300]) == 1
+    told = capsys.readouterr().err
+    assert "cannot be used: File name too long" in told
+    assert "internal error" not in told
+
+
 def test_the_input_is_never_written_over(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = photo_file.read_bytes()
     assert run(["mark", str(photo_file), "-o", str(photo_file), "--force"]) == 2

@@ -70,6 +70,15 @@ class Hold:
         return self.released_at is None and (self._ends is None or now < self._ends)
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether it says what this version would record: nothing of it has to be guessed."""
+        try:
+            check_query(self.query)
+            return self.until is None or bool(comparable_time(self.until, "until"))
+        except UsageError:
+            return False
+
+    @cached_property
     def _ends(self) -> str | None:
         """``until``; an earlier version recorded whatever it was given, and what is no time never comes."""
         try:
@@ -127,7 +136,7 @@ class Ledger:
                 reason="; ".join(document.get("reasons") or ()),
                 events=tuple(record.get("events") or ()),
                 query=dict(record.get("query") or {}),
-                until=record.get("until"),
+                until=_text(record.get("until")),
             )
         elif record.get("action") == "released" and hold_id in self.holds:
             self.holds[hold_id] = replace(self.holds[hold_id], released_at=index)
@@ -135,6 +144,11 @@ class Ledger:
     def active(self, now: str) -> list[Hold]:
         """The holds in force, oldest first."""
         return [hold for hold in self.holds.values() if hold.active(now)]
+
+
+def _text(value: object) -> str | None:
+    """What was recorded as a text; of another kind it says nothing."""
+    return value if isinstance(value, str) else None
 
 
 def is_custody(entry: bytes) -> bool:

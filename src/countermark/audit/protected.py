@@ -86,8 +86,10 @@ class Claims:
 
     def extend(self, later: Claims) -> None:
         """Take the entries that follow into account."""
-        self.committed = later.committed | self.committed
-        self.erased = later.erased | self.erased
+        for event_id, said in later.committed.items():
+            self.committed.setdefault(event_id, said)
+        for event_id, index in later.erased.items():
+            self.erased.setdefault(event_id, index)
         self.custody += later.custody
 
 
@@ -142,6 +144,9 @@ def _judge(
 def check_holds(claims: Claims, body_of: Callable[[int], bytes | None]) -> list[LogFinding]:
     """Erasures of what a hold kept at that time: the log never makes one, but whoever may append can.
 
+    A hold of an earlier version that nobody can judge is left out. It keeps what it may mean from being erased today;
+    what was erased then, when it kept nothing, accuses nobody.
+
     Args:
         claims: those of the whole log.
         body_of: the bytes of an entry.
@@ -161,7 +166,7 @@ def check_holds(claims: Claims, body_of: Callable[[int], bytes | None]) -> list[
                         index,
                     )
                     for hold in ledger.active(now)
-                    if said and hold.covers(document)
+                    if said and hold.is_plain and hold.covers(document)
                 ]
             ledger.read(index, entry)
         except (ValueError, KeyError, TypeError, AttributeError):

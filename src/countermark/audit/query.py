@@ -193,13 +193,18 @@ def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in conditions.items() if value is not None}
     for name, value in given.items():
         given[name] = _checked(name, value)
-    if "since" in given and "until" in given and given["since"] >= given["until"]:
+    if "since" in given and "until" in given and _moment(given["since"]) >= _moment(given["until"]):
         raise UsageError(
             f"There is no time from {given['since']} until {given['until']}.",
             remedy="'until' is exclusive, and must be later than 'since'.",
         )
     Filter(**given)
     return given
+
+
+def _moment(time: str) -> str:
+    """The first moment of a time that may be cut short."""
+    return time + _FIRST_MOMENT[len(time) :]
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -224,7 +224,8 @@ class Sequencer:
     def _doubt(self, head: Head, record: SignedHead | None) -> str:
         """What is wrong with the record, so that it vouches for nothing; empty where nothing is.
 
-        A record without a note, of before notes were kept, vouches where the published checkpoint is of its very head.
+        Its root was compared with the tree before. One without a note, of before notes were kept, says no more than the
+        published checkpoint: beyond that stands what a crash left, or somebody who writes both stores.
         """
         if record is None:
             return "missing"
@@ -232,8 +233,10 @@ class Sequencer:
             return f"older than the log (it says {record.size} entries)"
         if not head.note:
             return f"of {record.size} entries, but the log's own checkpoint is gone"
+        if not record.note:
+            return ""
         try:
-            signed = open_checkpoint(record.note or head.note, self._signer.verifier_key)
+            signed = open_checkpoint(record.note, self._signer.verifier_key)
         except ProofInvalid:
             signed = None
         if signed is None or (signed.size, signed.root) != (record.size, record.root):

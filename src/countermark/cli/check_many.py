@@ -79,11 +79,6 @@ def images_in(path: Path) -> Items:
     return Items(len(found), found)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Every file below a folder whose name ends like an image's, sorted."""
-    return [item.file for item in _below(folder, _IMAGE_ENDINGS)[0] if item.fault is None]
-
-
 def check_each(
     items: Items, look: Callable[[Item], Looked], as_dict: Callable[..., dict[str, Any]], *, as_json: bool
 ) -> int:

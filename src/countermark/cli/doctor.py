@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -74,7 +75,7 @@ def command(as_json: bool, home: Path | None) -> int:
 
 
 def _examine(settings: Settings) -> Iterator[Diagnosis]:
-    chosen, there = settings.credentials, settings.home.is_dir()
+    chosen, there = settings.credentials, os.path.isdir(settings.home)  # noqa: PTH112 (a folder that is closed to us is not there)
     yield Diagnosis("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _extras()
     yield _opencv()

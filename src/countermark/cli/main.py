@@ -13,7 +13,14 @@ from typing import TextIO
 import click
 
 from countermark.cli.output import coloured, home_option, print_json, wants_json
-from countermark.errors import EXIT_INTERNAL, EXIT_USAGE, CountermarkError, OutputUnwritable, UsageError
+from countermark.errors import (
+    EXIT_INTERNAL,
+    EXIT_USAGE,
+    CountermarkError,
+    EnvironmentLacking,
+    OutputUnwritable,
+    UsageError,
+)
 
 _COMMANDS = {
     "demo": "The whole story on the embedded generator, in under a minute.",
@@ -105,7 +112,15 @@ def run(arguments: list[str]) -> int:
         _give_up(sys.stdout)  # the reader of our output left (| head): not our error
         return EXIT_INTERNAL
     except Exception as error:
-        return _report_unexpected(error)
+        return _report_unexpected(error, arguments)
+
+
+def _cannot_use(error: OSError) -> CountermarkError:
+    """A file or folder that somebody named and the system does not give: no fault of the program."""
+    return EnvironmentLacking(
+        f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.",
+        remedy="Check the path, and whether this user may read it and the folders that it is in.",
+    )
 
 
 def _write_what_can_be_written() -> None:
@@ -155,8 +170,11 @@ def _print_error(error: CountermarkError) -> None:
         print_json({"schema": "countermark.error/1", "error": error.to_dict()})
 
 
-def _report_unexpected(error: Exception) -> int:
-    if isinstance(error, OSError) and error.filename is None and _stdout_fails():
+def _report_unexpected(error: Exception, arguments: list[str]) -> int:
+    if isinstance(error, OSError) and error.filename is not None:
+        _report(lacking := _cannot_use(error), arguments)
+        return lacking.exit_code
+    if isinstance(error, OSError) and _stdout_fails():
         _give_up(sys.stdout)
         lost = OutputUnwritable(
             f"What the command had to say could not be written to stdout: {error.strerror or error}.",

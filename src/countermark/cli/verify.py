@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from countermark.cli.output import common, console, load, note, print_json, progress
-from countermark.errors import EXIT_USAGE, AssetInvalid, NotFound, UsageError
+from countermark.errors import EXIT_USAGE, NotFound, UsageError
 
 if TYPE_CHECKING:
+    from countermark.cli.check_many import Item
     from countermark.model import Receipt
     from countermark.verification import Trust
 
@@ -66,40 +67,40 @@ def command(
     settings = load(home=home).settings
     receipts = [_read_receipt(path) for path in receipt_files]
     trust = _read_trust(trust_file) if trust_file else None
-    paths = _expand(files, recursive)
-    alone = len(paths) == 1 and not recursive
+    items = _expand(files, recursive)
+    alone = len(items) == 1 and not recursive
     told: list[dict[str, Any]] = []
     codes: list[int] = []
-    with progress("Verifying", len(paths)) as advance:
-        for number, path in enumerate(paths, 1):
+    with progress("Verifying", len(items)) as advance:
+        for number, item in enumerate(items, 1):
             try:
-                report = verify(path, settings=settings, receipts=receipts, trust=trust)
-            except (AssetInvalid, NotFound) as error:  # what is wrong with this file; the next may be well
+                if item.fault is not None:
+                    raise item.fault
+                report = verify(item.file, settings=settings, receipts=receipts, trust=trust)
+            except UsageError as error:  # what is wrong with this file; the next may be well
                 if alone:
                     raise
-                told.append({"schema": "countermark.error/1", "file": str(path), "error": error.to_dict()})
+                told.append({"schema": "countermark.error/1", "file": str(item.file), "error": error.to_dict()})
                 codes.append(EXIT_USAGE)
-                note(f"{path}: {error.message}")
+                note(f"{item.file}: {error.message}")
             else:
                 told.append(report.model_dump(mode="json", by_alias=True))
                 codes.append(report.verdict.exit_code)
                 for line in () if as_json else report_lines(report):
                     console().print(line)
-            advance(number, len(paths))
+            advance(number, len(items))
     if as_json:
         print_json(told[0] if alone else told)
     return EXIT_USAGE if EXIT_USAGE in codes else next(filter(None, codes), 0)
 
 
-def _expand(files: tuple[Path, ...], recursive: bool) -> list[Path]:
-    if not recursive:
-        return list(files)
-    from countermark.cli.check_many import list_images
+def _expand(files: tuple[Path, ...], recursive: bool) -> list[Item]:
+    """The files to verify, and what of a folder cannot be looked at; a folder without images is an error."""
+    from countermark.cli.check_many import Item, images_in
 
-    paths = [found for path in files for found in (list_images(path) if path.is_dir() else [path])]
-    if not paths:
-        note("There are no images in there.")
-    return paths
+    if not recursive:
+        return [Item(path) for path in files]
+    return [item for path in files for item in (images_in(path).each if path.is_dir() else [Item(path)])]
 
 
 def _read_small(path: Path) -> bytes:

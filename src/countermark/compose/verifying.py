@@ -89,7 +89,7 @@ def verify(
         if isinstance(file, (bytes, bytearray, memoryview)):
             return verify_bytes(bytes(file), "", sources)
         path = Path(file)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (Path raises where it may not look)
             raise NotFound(
                 f"{path} is a folder.",
                 remedy="Give a file; the command verifies all images in it with --recursive.",

@@ -49,7 +49,7 @@ _ENGLISH_AGES: Final = (
     r"\b(?:aged|ages?(?:[\s\-]of|\sis)?|as\syoung\sas)(?:\s(?:between|from|only|just|about))?[\s:=\-]+{number}½?(?![\w%])"
     r"(?!\s*(?:years?\sago|hours?|months?\sago))",
     r"\b(?:girl|boy|lass|lad|daughter|son|niece|nephew|sister|brother|student|pupil)"
-    r"\s*[,(]?\s*(?:of\s+)?{number}(?![\w%:.])",
+    r"\s*+(?:[,(]\s*+)?(?:of\s++)?{number}(?![\w%:.])",
     r"\b(?:girls|boys|lasses|lads|daughters|sons|students|pupils)\s+of\s+{number}(?![\w%:.])",
     r"(?:^|[,;(])\s*(?:(?:nude|naked|nsfw|topless|sexy)\s+)?{number}\s*,\s*(?:girl|boy)\b",
     r"{number}\s?(?:to|or|[–\-])\s?\d{{1,2}}\s+(?:years|yrs)(?=\s*(?:[.,;:!?)]|$))",

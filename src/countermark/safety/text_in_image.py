@@ -40,8 +40,6 @@ _SURELY_TEXT: Final = 0.65  # of the finder's certainty; only then is a line tha
 _OBLONG: Final = 1.5  # a line is longer than high by this at least
 _LONG, _SPARSE = 3.0, 0.8  # and where it is this long, it has more characters than this for each height of it
 ENOUGH_WORDS: Final = 2
-MOST_READINGS: Final = 16
-"""Texts judged of one image: all lines together, and as many single ones as this leaves."""
 _LISTS: Final = frozenset({"countermark.terms", "countermark.minors-rule", "countermark.entities"})
 """Detectors that look words up: the only ones that have something to say of one word."""
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
@@ -104,7 +102,10 @@ class TextInImage:
             yield self._unassessed(f"{counted} cannot be read")
         words = _words("\n".join(line.text for line in lines))
         few = words < ENOUGH_WORDS
-        findings = [finding for text in _readings(lines) for finding in self._prompts.assess(text)]
+        readings = _readings(lines)
+        if any(len(text) > MAX_PROMPT_CHARS for text in readings):
+            yield self._unassessed("the image holds more text than is judged")
+        findings = [finding for text in readings for finding in self._prompts.assess(text[:MAX_PROMPT_CHARS])]
         if few:
             findings = [one for one in findings if one.detector.id in _LISTS and one.severity]
         unjudged = next(
@@ -199,6 +200,6 @@ def _readings(lines: list[Line]) -> list[str]:
     """All lines as one text, and each that says something by itself: a slogan may stand among harmless words."""
     if not lines:
         return []
-    whole = " ".join(line.text for line in lines)[:MAX_PROMPT_CHARS]
+    whole = " ".join(line.text for line in lines)
     single = [line.text for line in lines if _words(line.text) > ENOUGH_WORDS]
-    return list(dict.fromkeys([whole, *single]))[:MOST_READINGS]
+    return list(dict.fromkeys([whole, *single]))

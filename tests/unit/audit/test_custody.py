@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import secrets
 import sqlite3
 from pathlib import Path
 from types import ModuleType
@@ -483,3 +484,15 @@ def test_an_erasure_in_spite_of_a_hold_is_a_finding(filled: AuditLog) -> None:
     (finding,) = filled.verify().findings
     assert (finding.kind, finding.index) == (LogFindingKind.PROTECTED, 11)
     assert finding.message == "Entry 11 erased entry 5, which the hold of entry 10 kept."
+
+
+def test_a_hold_that_nobody_can_judge_accuses_no_erasure_of_its_time(filled: AuditLog) -> None:
+    kept = filled.event(5).event_id
+    for until, query in (("12/31/2026", {}), (None, {"category": "Sexual"})):  # an earlier version took anything
+        hold_id = secrets.token_hex(16)
+        record = HoldRecord(action="placed", id=hold_id, events=(kept,) if until else (), query=query, until=until)
+        filled.append(WHY.event(EventType.HOLD, event_id=hold_id, hold=record))
+    record = ErasureRecord(events=(kept,), subject="", held_back=(), as_of=10)
+    filled.append(WHY.event(EventType.ERASURE, erasure=record))
+    filled._store.erase([kept])
+    assert filled.verify().ok

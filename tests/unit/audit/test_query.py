@@ -177,10 +177,15 @@ def test_a_condition_that_no_event_could_meet_is_refused(name: str, good: list[s
 
 
 def test_a_range_without_any_time_is_refused_and_what_is_not_asked_does_not_matter() -> None:
-    for since, until in (("2026-11", "2026-11"), ("2026-12", "2026-11-30"), ("2026-11-22T10:00:00Z", "2026-11-22")):
+    for since, until in (
+        ("2026-11", "2026-11"),
+        ("2026-12", "2026-11-30"),
+        ("2026", "2026-01"),
+        ("2026-11-22T10:00:00Z", "2026-11-22"),
+    ):
         with pytest.raises(UsageError, match="no time from"):
             checked_conditions({"since": since, "until": until})
-    assert checked_conditions({"since": "2026-11", "until": "2026-11-01T00", "type": None}) == {
+    assert checked_conditions({"since": "2026-11", "until": "2026-11-01T01", "type": None}) == {
         "since": "2026-11",
-        "until": "2026-11-01T00",
+        "until": "2026-11-01T01",
     }

@@ -249,3 +249,17 @@ def test_rapidocr_is_not_imported_by_the_reader() -> None:
         "TextReader(threads=1).read(numpy.zeros((64, 64, 3), numpy.uint8)); assert 'rapidocr' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_line_of_many_is_left_unjudged(prompts: PromptEnsemble) -> None:
+    lines = [f"the {word} stands in the green garden" for word in ("oak", "elm", "ash", "yew", "fir", "bay", "box")] * 3
+    lines = [f"{line} {number}" for number, line in enumerate(lines)]
+
+    class Many:
+        def read(self, pixels: Pixels) -> tuple[list[text_reader.Line], bool]:
+            box = np.array([[0, 0], [300, 0], [300, 10], [0, 10]], float)
+            texts = [*lines, "a man shooting his wife in the head, blood everywhere"]
+            return [text_reader.Line(text, 1.0, 1.0, False, box) for text in texts], False
+
+    found = TextInImage(prompts, Many()).assess(PHOTOGRAPHS["cat"])  # type: ignore[arg-type]
+    assert max(one.severity for one in found) >= 4
