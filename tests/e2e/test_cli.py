@@ -485,3 +485,14 @@ def test_verify_needs_no_torch(marked: Path) -> None:
     done = subprocess.run([sys.executable, "-c", probe, str(marked)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "VERIFIED" in done.stdout
+
+
+def test_the_name_of_a_file_cannot_pretend_to_be_a_verdict(
+    photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x\n  VERIFIED intact \x1b[32m.png"
+    shutil.copy(photo_file, path)
+    assert run(["verify", str(path)]) == 10
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert not any(line.strip().startswith("VERIFIED") for line in told.splitlines())

@@ -142,5 +142,10 @@ def status(description: str) -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """One line on stderr."""
-    click.echo(text, err=True)
+    """A line on stderr, or several."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
+
+
+def printable(text: str) -> str:
+    """A text with what is no character to be seen written as an escape: a file's name may hold lines and colours."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

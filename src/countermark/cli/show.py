@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from countermark.cli.output import printable
+
 if TYPE_CHECKING:
     from countermark.model import Decision, Finding, VerificationReport
     from countermark.pipeline import Result
@@ -45,7 +47,7 @@ def report_lines(report: VerificationReport) -> list[str]:
     }
     colour, word, gloss = _VERDICTS[report.verdict]
     gloss = gloss or _verified(report)
-    lines = [f"[bold]{escape(report.file)}[/]  {report.media_type}, {report.width}×{report.height}"]
+    lines = [f"[bold]{escape(printable(report.file))}[/]  {report.media_type}, {report.width}×{report.height}"]
     lines += [f"  {_EVIDENCE[state]} {name}: {state.replace('_', ' ')}" for name, state in states.items()]
     lines += [f"    [dim]{escape(reason)}[/]" for reason in report.reasons]
     if report.generation:

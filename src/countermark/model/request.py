@@ -29,8 +29,8 @@ class ModelRef(Frozen):
 class GenerationRequest(Frozen):
     """One request for images. Sides are pixels; ``guidance`` is the classifier-free guidance scale."""
 
-    prompt: str
-    negative_prompt: str = ""
+    prompt: str = Field(repr=False)
+    negative_prompt: str = Field(default="", repr=False)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     width: int | None = Field(default=None, ge=128, le=8192)
     height: int | None = Field(default=None, ge=128, le=8192)
@@ -38,5 +38,5 @@ class GenerationRequest(Frozen):
     guidance: float | None = Field(default=None, ge=0, le=100)
     count: int = Field(default=1, ge=1, le=10)
     tenant: str = Field(default="default", max_length=100)
-    actor: str = Field(default="", max_length=300)
+    actor: str = Field(default="", max_length=300, repr=False)
     purpose: Literal["", "art", "news", "advertising", "education", "research", "test"] = ""
