@@ -225,7 +225,10 @@ class GenerationFailed(CountermarkError):
 
     code = "generation_failed"
     http_status = 502
-    default_remedy = "The attempt is recorded as failed. In Python, what the generator raised is the error's __cause__."
+    default_remedy = (
+        "The attempt is recorded as failed. Where it broke stands in the error's notes and in the log, without what was"
+        " said there, which may quote the prompt; in Python that is the error's __context__."
+    )
 
 
 class WatermarkFailed(CountermarkError):

@@ -394,6 +394,22 @@ def test_a_prompt_is_nowhere_but_encrypted_in_the_store(
             assert needle not in place
 
 
+def test_parameters_that_quote_the_prompt_are_not_recorded(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    def core() -> tuple[list[NDArray[np.uint8]], dict[str, str], tuple[str, ...]]:
+        used = {"seed": "3", "revised_prompt": "an old one", "request": f"draw: {CLEAN_PROMPT}"}
+        return [photo], used, ()
+
+    core.model = Given.model  # type: ignore[attr-defined]
+    result = cm.pipeline.generate(ASKED, core)[0]  # type: ignore[arg-type]
+    params = cm.log.event(result.index).params
+    assert params["seed"] == "3"
+    assert not {"revised_prompt", "request"} & params.keys()
+    assert {notice.split()[2] for notice in result.notices if "not on record" in notice} == {
+        "revised_prompt",
+        "request",
+    }
+
+
 def test_the_same_prompt_twice_cannot_be_linked(cm: Countermark, photo: NDArray[np.uint8]) -> None:
     first, second = generate(cm, photo), generate(cm, photo)
     commitments = [cm.log.event(r.index).protected[0].commitment for r in (first, second)]

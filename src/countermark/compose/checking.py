@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from countermark import imaging
-from countermark.errors import AssetInvalid
+from countermark.errors import AssetInvalid, CountermarkError
 from countermark.model import Decision, Finding, Stage
+from countermark.observe import get_logger, where_it_broke
 from countermark.pipeline import check_prompt
-from countermark.policy import Policy, decide, name_mismatch
+from countermark.policy import Policy, decide, decide_failure, name_mismatch
 from countermark.safety.adapters.options import ServiceOptions
 from countermark.safety.known import Known
 from countermark.safety.transparent import look_through
@@ -117,14 +119,32 @@ def check(
     decisions = []
     if prompt is not None:
         check_prompt(prompt)
-        findings = (prompt_safety or default_prompt_safety(settings)).assess(prompt)
-        decisions.append(decide(policy, findings, Stage.PROMPT))
+        prompts = prompt_safety or default_prompt_safety(settings)
+        findings, decision = _look(policy, Stage.PROMPT, lambda: prompts.assess(prompt))
+        decisions.append(decision)
     if image is not None:
         raster = to_raster(image)
         known = Known(raster.sha256, prompt or "")
-        findings += look_through(image_safety or default_image_safety(settings), raster, known)
-        decisions.append(name_mismatch(decide(policy, findings, Stage.IMAGE), findings))
+        images = image_safety or default_image_safety(settings)
+        seen, decision = _look(policy, Stage.IMAGE, lambda: look_through(images, raster, known), findings)
+        findings += seen
+        decisions.append(name_mismatch(decision, findings))
     return findings, max(decisions, key=lambda decision: (decision.outcome.rank, not decision.unseen))
+
+
+def _look(
+    policy: Policy, stage: Stage, look: Callable[[], tuple[Finding, ...]], before: tuple[Finding, ...] = ()
+) -> tuple[tuple[Finding, ...], Decision]:
+    """Findings of one stage and what policy decides of them and those before; a detector that raises opens no gate."""
+    try:
+        findings = look()
+    except CountermarkError:
+        raise
+    except Exception as error:  # never let on: what it says may quote the prompt
+        name = type(error).__name__
+        get_logger("compose").error("checks failed", stage=stage, error=name, where=where_it_broke(error))
+        return (), decide_failure(policy, stage, f"the {stage} checks failed: {name}")
+    return findings, decide(policy, before + findings, stage)
 
 
 def to_raster(image: Any) -> imaging.Raster:

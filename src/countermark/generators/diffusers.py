@@ -14,13 +14,14 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from PIL import Image
 
-from countermark.errors import GenerationFailed, UsageError
+from countermark.errors import CountermarkError, GenerationFailed, UsageError
 from countermark.generators.interface import Generated, OnStep, Watch
 from countermark.generators.loading import load_pipeline
 from countermark.generators.steps import UNSEEN, StepRelay
 from countermark.generators.turns import WhileAnyone, turn_of
 from countermark.generators.weights import ModuleDigest
 from countermark.model import GenerationRequest, ModelRef
+from countermark.observe import without_chain
 
 _MODEL_TYPE: Final = "c2pa.types.model.pytorch"
 _CHECKER_OFF: Final = "The model's own safety checker was not loaded: countermark's checks decide what may be released."
@@ -184,11 +185,12 @@ class DiffusersGenerator:
         try:
             with _silent_diffusers:
                 output = self._pipe(**{**arguments, "output_type": "pil", "return_dict": True})
+        except CountermarkError:  # of a step callback that was refused
+            raise
         except Exception as error:
             relay.reraise()
-            raise GenerationFailed(
-                f"The pipeline {type(self._pipe).__name__} raised {type(error).__name__}."
-            ) from error
+            failed = GenerationFailed(f"The pipeline {type(self._pipe).__name__} raised {type(error).__name__}.")
+            raise without_chain(failed, error) from None  # what it raised may quote the prompt
         if any(getattr(output, "nsfw_content_detected", None) or ()):
             raise GenerationFailed(
                 "The pipeline's own safety checker replaced an image by a black one.",

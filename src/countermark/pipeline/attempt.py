@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from countermark.model import Decision, Event, EventType, Finding, ModelRef, Stage
 from countermark.observe import current_trace_id
 from countermark.pipeline.context import Parts
 from countermark.pipeline.records import blank_event, checks, new_id, now, policy_ref
 from countermark.pipeline.timing import Timer
+
+_TOO_SHORT_TO_TELL: Final = 8
+"""A shorter prompt ("3", "a cat") may stand in a parameter by chance."""
 
 
 class Attempt:
@@ -29,6 +33,15 @@ class Attempt:
         self.timer = Timer()
         self.parent = ""
         parts.log.begin(self.id, tenant=tenant, time=now())
+
+    def used(self, parameters: Mapping[str, str]) -> None:
+        """Put on record what the generator says it used, except what quotes a prompt: that can never be erased."""
+        for name, value in parameters.items():
+            quoted = any(len(text) > _TOO_SHORT_TO_TELL and text in value for text in self.protected.values())
+            if quoted or "prompt" in name.lower():
+                self.notices.append(f"The parameter {name} is not on record: it is, or quotes, a prompt.")
+            else:
+                self.params[name] = value
 
     def fork(self) -> Attempt:
         """The same request's next image, as an attempt of its own with the same prompt findings."""

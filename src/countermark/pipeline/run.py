@@ -12,7 +12,14 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from countermark.credentials import Ingredient
-from countermark.errors import AlreadyMarked, AssetTooSmall, CountermarkError, GenerationFailed, PromptInvalid
+from countermark.errors import (
+    AlreadyMarked,
+    AssetTooSmall,
+    CountermarkError,
+    GenerationFailed,
+    PromptInvalid,
+    UsageError,
+)
 from countermark.imaging import Raster, encode
 from countermark.model import (
     MAX_PROMPT_CHARS,
@@ -27,7 +34,7 @@ from countermark.model import (
     WatermarkState,
 )
 from countermark.model.custody import HELD_PICTURE
-from countermark.observe import get_logger
+from countermark.observe import get_logger, where_it_broke, without_chain, without_words
 from countermark.pipeline.attempt import Attempt
 from countermark.pipeline.context import STRICTER, Generate, Parts, Result
 from countermark.pipeline.early import EarlyLook, RunStopped
@@ -146,7 +153,8 @@ class Pipeline:
                 findings = look()
             except Exception as error:
                 reason = f"the {stage} checks failed: {type(error).__name__}"
-                self._log.error("checks failed", stage=stage, error=type(error).__name__, attempt=attempt.id)
+                broke = {"error": type(error).__name__, "where": where_it_broke(error)}
+                self._log.error("checks failed", stage=stage, attempt=attempt.id, **broke)
                 return decide_failure(self.parts.policy, stage, reason)
         attempt.findings.extend(findings)
         return decide(self.parts.policy, findings, stage)
@@ -164,13 +172,19 @@ class Pipeline:
         with attempt.timer("generate"):
             try:
                 images, used, notices = core() if early is None else core(EarlyLook(attempt, early))
-            except (CountermarkError, RunStopped):
+            except RunStopped:
+                raise
+            except CountermarkError as error:
+                self._tell_failure(attempt, error)
+                without_chain(error)  # what it was raised from may quote the prompt
                 raise
             except Exception as error:
-                raise GenerationFailed(f"The generator failed: {type(error).__name__}.") from error
+                self._tell_failure(attempt, error)
+                failed = GenerationFailed(f"The generator failed: {type(error).__name__}.")
+                raise without_chain(failed, error) from None
         if not images:
             raise GenerationFailed("The generator returned no image.")
-        attempt.params.update(used)
+        attempt.used(used)
         attempt.notices.extend(notices)
         return list(images)
 
@@ -275,7 +289,16 @@ class Pipeline:
             raise
         except BaseException as error:
             self._record_failure(attempt, type(error).__name__, error)
+            if not isinstance(error, Exception):
+                without_words(error)  # an interruption on its way out of whatever was handling the prompt
             raise
+
+    def _tell_failure(self, attempt: Attempt, error: Exception) -> None:
+        """Say in the program's log what broke in the generator, unless it was the request."""
+        if not isinstance(error, UsageError):
+            self._log.error(
+                "generation failed", attempt=attempt.id, error=type(error).__name__, where=where_it_broke(error)
+            )
 
     def _record_failure(self, attempt: Attempt, code: str, cause: BaseException) -> None:
         event = attempt.event(EventType.FAILED, None, error=code)
@@ -303,7 +326,7 @@ def check_prompt(prompt: str) -> None:
     try:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise PromptInvalid(f"The prompt is not valid Unicode at character {error.start}.") from error
+        raise PromptInvalid(f"The prompt is not valid Unicode at character {error.start}.") from None
     if not any(unicodedata.category(c)[0] in "LNSP" for c in prompt):
         raise PromptInvalid("The prompt is empty, or holds nothing that can be seen.")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,20 @@ def test_a_pipeline_that_raises_is_a_typed_error_without_the_prompt(stable_diffu
     with pytest.raises(GenerationFailed) as caught:
         DiffusersGenerator(stable_diffusion).generate(request("a secret boat"))
     assert "secret" not in str(caught.value)
-    assert caught.value.__cause__ is not None
+    assert isinstance(caught.value.__context__, AttributeError)
+    assert "in __call__" in "".join(caught.value.__notes__)
+
+
+def test_a_pipeline_that_quotes_the_prompt_is_not_quoted(stable_diffusion: Any) -> None:
+    def check_inputs(prompt: str, *_args: Any, **_more: Any) -> None:
+        raise ValueError(f"cannot draw {prompt}")
+
+    stable_diffusion.check_inputs = check_inputs
+    asked = request("a secret boat")  # a traceback shows the lines of the source
+    with pytest.raises(GenerationFailed) as caught:
+        DiffusersGenerator(stable_diffusion).generate(asked)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+    assert "in check_inputs" in "".join(caught.value.__notes__)
 
 
 def test_a_prompt_that_is_cut_off_gives_a_notice_and_stays_out_of_the_log(

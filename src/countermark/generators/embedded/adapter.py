@@ -21,6 +21,7 @@ from countermark.generators.interface import Generated, OnStep, Watch
 from countermark.generators.steps import UNSEEN, StepRelay
 from countermark.generators.turns import turn_of
 from countermark.model import GenerationRequest, ModelRef
+from countermark.observe import without_chain
 
 MODEL_ID: Final = "countermark/embedded-scenes"
 MODEL_VERSION: Final = "4"
@@ -119,7 +120,8 @@ class EmbeddedGenerator:
                 ).images
         except Exception as error:
             relay.reraise()
-            raise GenerationFailed("The embedded generator could not draw an image.") from error
+            failed = GenerationFailed("The embedded generator could not draw an image.")
+            raise without_chain(failed, error) from None  # what it raised may quote the prompt
         parameters: dict[str, str | int] = {
             "seed": str(seed), "steps": steps, "guidance": f"{guidance:g}", "width": side, "height": side,
             "count": request.count, "scheduler": type(self._pipe.scheduler).__name__,
