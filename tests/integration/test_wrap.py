@@ -77,3 +77,11 @@ def test_a_pipeline_can_be_given_as_the_generator(build: Callable[..., Counterma
     assert recorded.params["seed"] == "3"
     with pytest.raises(UsageError):
         cm.generate(CLEAN_PROMPT, count=3)
+
+
+def test_a_wrapped_pipeline_is_no_generator(build: Callable[..., Countermark], cm: Countermark) -> None:
+    wrapped = cm.wrap(stable_diffusion())
+    cm.close()
+    again = build(generator=wrapped)
+    with pytest.raises(UsageError, match="twice"):
+        again.generate(CLEAN_PROMPT)

@@ -136,15 +136,22 @@ class Countermark:
             return self._loaded_generator
 
     def _load_generator(self) -> Generator:
-        from countermark.generators import DiffusersGenerator, EmbeddedGenerator
-
         given = self._given_generator
+        if hasattr(given, "generate"):  # it may need none of the libraries of ours
+            return given  # type: ignore[no-any-return]
+        from countermark.generators import DiffusersGenerator, EmbeddedGenerator, WrappedPipeline
+
+        if isinstance(given, WrappedPipeline):
+            raise UsageError(
+                "The generator is a wrapped pipeline: its images would be checked, marked and recorded twice.",
+                remedy="Call it as it is, or give the pipeline of diffusers itself.",
+            )
         if given is None:
             chosen = self.settings.generator
             if chosen.model == "embedded":
                 return EmbeddedGenerator()
             return DiffusersGenerator(chosen.model, allow_download=chosen.allow_download)
-        return given if hasattr(given, "generate") else DiffusersGenerator(given)
+        return DiffusersGenerator(given)
 
     def generate(
         self,

@@ -1,26 +1,30 @@
 """A diffusers pipeline that can only return checked, marked images.
 
 The wrapper keeps an honest program from releasing unmarked images by accident. It is no sandbox: code in the same
-process can always take a model's parts (`wrapped.vae`, `wrapped.components`) and build another pipeline from them.
+process can always take a model's parts (`wrapped.vae`, `wrapped.components`) and build another pipeline from them, and
+what it plants in those parts (a LoRA, a textual inversion, a tokenizer) is checked in the finished image alone.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+import copy
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
 from PIL import Image
 from pydantic import ValidationError
 
 from countermark.errors import PromptInvalid, UsageError
 from countermark.generators.diffusers import DiffusersGenerator
 from countermark.generators.interface import Generated, Generator, OnStep, Watch
+from countermark.generators.unchecked import refuse_unchecked, step_callbacks
 from countermark.model import GenerationRequest, ModelRef
 
-_UNCHECKED_TEXT: Final = re.compile(r".*prompt_\d|.*prompt.*embeds.*|.*image_embeds.*|.*prompt_attention_mask.*")
 _SETTINGS: Final = {
     "height": "height",
     "width": "width",
@@ -28,6 +32,9 @@ _SETTINGS: Final = {
     "guidance_scale": "guidance",
 }
 _PER_PROMPT: Final = ("latents", "image", "mask_image", "ip_adapter_image")
+_READ_BY_FROM_PIPE: Final = "_optional_components"
+"""`AnyPipeline.from_pipe(wrapped)` reads this of what it is given before it makes a pipeline of its parts, and nothing
+else reads it of a wrapper. That wrapper would be gone."""
 
 
 class ReleasedImage(Protocol):
@@ -87,16 +94,25 @@ class WrappedPipeline:
     """Looks like the diffusers pipeline it was given; its call returns only what was released.
 
     Attributes are passed on in both directions (`wrapped.scheduler = ...`, `wrapped.to("cuda")`), and what would
-    return the pipeline itself returns the wrapper.
+    return the pipeline itself returns the wrapper; another pipeline, such as one of the two of a combined one or that
+    of `wrapped.from_pipe(...)`, comes wrapped too. `copy.copy` and `copy.deepcopy` copy the pipeline and wrap the copy.
 
     Args:
         pipe: a diffusers text-to-image pipeline.
         run: takes one attempt through checks, marks and the record.
         actor: who asks, unless a call says otherwise.
         tenant: whose the images are, unless a call says otherwise; left to `run` where neither does.
+
+    Raises:
+        UsageError: the pipeline is wrapped already.
     """
 
     def __init__(self, pipe: Any, run: Run, *, actor: str = "", tenant: str | None = None) -> None:
+        if isinstance(pipe, WrappedPipeline):
+            raise UsageError(
+                "This pipeline is wrapped already: its images would be checked, marked and recorded twice.",
+                remedy="Wrap the pipeline of diffusers itself, once.",
+            )
         own = self.__dict__  # not setattr, which would pass the values on to the pipeline
         own["_WrappedPipeline__pipe"] = pipe
         own["_WrappedPipeline__run"] = run
@@ -104,13 +120,33 @@ class WrappedPipeline:
         own["_WrappedPipeline__asking"] = {"actor": actor} | ({} if tenant is None else {"tenant": tenant})
 
     def __getattr__(self, name: str) -> Any:
+        if name == _READ_BY_FROM_PIPE:
+            raise UsageError(
+                "A wrapped pipeline cannot be made into another: that one would return images unchecked and unmarked.",
+                remedy="Make the other pipeline from the one that was wrapped, and wrap it too.",
+            )
         return self.__covered(getattr(self.__pipe, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.__pipe, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        delattr(self.__pipe, name)
+
+    def __copy__(self) -> WrappedPipeline:
+        return self.__around(copy.copy(self.__pipe))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> WrappedPipeline:
+        return self.__around(copy.deepcopy(self.__pipe, memo))
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise UsageError(
+            "A wrapped pipeline cannot be pickled: it belongs to the Countermark of this process.",
+            remedy="In the other process open a Countermark, and wrap the pipeline there.",
+        )
+
     def __dir__(self) -> list[str]:
-        return sorted({*object.__dir__(self), *dir(self.__pipe)})
+        return sorted({*object.__dir__(self), *dir(self.__pipe)} - {_READ_BY_FROM_PIPE})
 
     def __repr__(self) -> str:
         return f"WrappedPipeline({type(self.__pipe).__name__})"
@@ -133,20 +169,20 @@ class WrappedPipeline:
         `actor` is who asks (recorded as a keyed pseudonym), `tenant` whose the images are.
         Each prompt of a list is an attempt of its own: one refusal does not stop the others. A refused image is
         `None` in `images`, and `countermark` says why. A step callback receives the wrapper instead of the pipeline;
-        it may look at the latents, which are not images yet.
+        it may look at the latents, which are not images yet, and change them, but not what stands for the prompt.
 
         Raises:
             PromptInvalid: no prompt, or one that is too long.
-            UsageError: an output type other than "pil", text and embeddings that cannot be checked, or a value out of
-                range.
+            UsageError: an output type other than "pil", text and embeddings that cannot be checked, a step callback
+                that changed some or would see pixels, or a value out of range.
         """
         prompts = _as_list(prompt)
-        _refuse_unchecked(output_type, settings, len(prompts))
+        _refuse_output(output_type, settings, len(prompts))
+        refuse_unchecked(self.__pipe, settings)
         negatives = _spread(negative_prompt or "", len(prompts), "negative_prompt")
         sources = _noise_sources(generator, len(prompts), num_images_per_prompt)
         values = {_SETTINGS[key]: settings.pop(key) for key in tuple(settings) if key in _SETTINGS}
-        if callable(listener := settings.get("callback_on_step_end")):
-            settings["callback_on_step_end"] = self.__listening(listener)
+        settings |= step_callbacks(settings, self.__covered)
         asking = {"actor": actor, "tenant": tenant}
         values |= self.__asking | {name: value for name, value in asking.items() if value is not None}
         results: list[ReleasedImage] = []
@@ -164,20 +200,38 @@ class WrappedPipeline:
         """Keep the bare pipeline from slipping out through an attribute or a method's return value."""
         if value is self.__pipe:
             return self
-        if getattr(value, "__self__", None) is not self.__pipe:
+        if isinstance(value, DiffusionPipeline | type(self.__pipe)):
+            return self.__around(value)
+        if type(value) in (list, tuple):
+            covered = type(value)(map(self.__covered, value))
+            return value if all(map(operator.is_, value, covered)) else covered
+        if not any(getattr(value, "__self__", None) is owner for owner in (self.__pipe, type(self.__pipe))):
             return value
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            return self.__covered(value(*args, **kwargs))
+            result = value(*args, **kwargs)
+            if _holds_images(result):
+                raise UsageError(
+                    f"A wrapped pipeline does not return the images of {value.__name__}: nothing has checked them.",
+                    remedy="Call the wrapped pipeline itself.",
+                )
+            return self.__covered(result)
 
         method.__name__, method.__doc__ = value.__name__, value.__doc__
         return method
 
-    def __listening(self, listener: Callable[..., Any]) -> Callable[..., Any]:
-        def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-            return listener(self, step, timestep, tensors)
+    def __around(self, pipe: Any) -> WrappedPipeline:
+        """Another pipeline, wrapped like this one."""
+        return WrappedPipeline(pipe, self.__run, **self.__asking)
 
-        return callback
+
+def _holds_images(result: Any) -> bool:
+    """Whether a method made images: some pipelines have more ways to do so than their call (`text_to_image`)."""
+    if isinstance(result, list | tuple):
+        return any(map(_holds_images, result))
+    return isinstance(result, Image.Image) or (
+        isinstance(result, BaseOutput) and getattr(result, "images", None) is not None
+    )
 
 
 def _as_list(prompt: str | Sequence[str] | None) -> list[str]:
@@ -187,19 +241,14 @@ def _as_list(prompt: str | Sequence[str] | None) -> list[str]:
     return prompts
 
 
-def _refuse_unchecked(output_type: str, settings: Mapping[str, Any], prompts: int) -> None:
-    """Refuse what would lead around the checks."""
+def _refuse_output(output_type: str, settings: Mapping[str, Any], prompts: int) -> None:
+    """Refuse results that cannot be checked, and what cannot be dealt out to several prompts."""
     if output_type != "pil":
         raise UsageError(
             f"A wrapped pipeline cannot return output_type={output_type!r}: only finished images can be checked.",
             remedy='Leave output_type at "pil" and convert the released images.',
         )
     for name, value in settings.items():
-        if value is not None and _UNCHECKED_TEXT.fullmatch(name):
-            raise UsageError(
-                f"A wrapped pipeline does not take {name}: what it says could not be checked.",
-                remedy="Give the whole text as prompt and negative_prompt.",
-            )
         if value is not None and name in _PER_PROMPT and prompts > 1:
             raise UsageError(
                 f"A wrapped pipeline takes {name} with one prompt at a time.", remedy="Call it once for each prompt."

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -190,3 +193,85 @@ def test_it_works_with_two_text_encoders_and_without_a_negative_prompt(
     for pipe in (stable_diffusion_xl, flux):
         output = WrappedPipeline(pipe, house)("a red boat", generator=seeded(), **SMALL)
         assert output.images[0].getpixel((0, 0)) == STAMP
+
+
+def test_copies_are_wrapped(wrapped: WrappedPipeline, stable_diffusion: Any) -> None:
+    for copied in (copy.copy(wrapped), copy.deepcopy(wrapped)):
+        assert isinstance(copied, WrappedPipeline)
+        assert copied.scheduler.config == stable_diffusion.scheduler.config
+        assert copied("a red boat", **SMALL).images[0].getpixel((0, 0)) == STAMP
+    assert copy.copy(wrapped).unet is stable_diffusion.unet
+    assert copy.deepcopy(wrapped).unet is not stable_diffusion.unet
+
+
+def test_a_copy_asks_in_the_same_name(stable_diffusion: Any, house: House) -> None:
+    copied = copy.copy(WrappedPipeline(stable_diffusion, house, actor="alice", tenant="studio"))
+    (asked,) = copied("a red boat", **SMALL).countermark
+    assert (asked.request.actor, asked.request.tenant) == ("alice", "studio")
+
+
+def test_it_does_not_leave_its_process(wrapped: WrappedPipeline) -> None:
+    with pytest.raises(UsageError, match="pickled"):
+        pickle.dumps(wrapped)
+
+
+def test_no_other_pipeline_is_made_of_it(wrapped: WrappedPipeline, stable_diffusion: Any) -> None:
+    for maker in (diffusers.StableDiffusionImg2ImgPipeline, diffusers.StableDiffusionPipeline, wrapped):
+        with pytest.raises(UsageError, match="made into another"):
+            maker.from_pipe(wrapped)
+    with pytest.raises(ValueError, match="WrappedPipeline"):
+        diffusers.AutoPipelineForImage2Image.from_pipe(wrapped)
+    assert isinstance(wrapped.from_pipe(stable_diffusion), WrappedPipeline)
+
+
+class Combined(diffusers.DiffusionPipeline):  # type: ignore[misc]
+    """Two pipelines in one, as Kandinsky's and Stable Cascade's, with further ways to make an image."""
+
+    def __init__(self, unet: Any, inner: Any) -> None:
+        super().__init__()
+        self.register_modules(unet=unet)
+        self.decoder_pipe = inner
+        self.numbers = [1, 2]
+
+    def __call__(self, prompt: str, output_type: str = "pil", return_dict: bool = True) -> Any:
+        return self.text_to_image(prompt)
+
+    def text_to_image(self, prompt: str) -> Any:
+        return diffusers.ImagePipelineOutput(images=[Image.new("RGB", (128, 128))])
+
+    def drawn(self, prompt: str) -> Any:
+        return [Image.new("RGB", (128, 128))], None
+
+    def itself_and_more(self) -> Any:
+        return self, [self], (self.decoder_pipe, 1)
+
+
+def test_pipelines_within_and_in_lists_are_wrapped(stable_diffusion: Any, house: House) -> None:
+    wrapped = WrappedPipeline(Combined(stable_diffusion.unet, stable_diffusion), house)
+    assert wrapped.decoder_pipe("a red boat", **SMALL).images[0].getpixel((0, 0)) == STAMP
+    itself, (again,), (inner, one) = wrapped.itself_and_more()
+    assert itself is again is wrapped
+    assert isinstance(inner, WrappedPipeline)
+    assert one == 1
+    wrapped.numbers.append(3)
+    assert wrapped.numbers == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["text_to_image", "drawn"])
+def test_other_ways_to_an_image_are_refused(stable_diffusion: Any, house: House, name: str) -> None:
+    wrapped = WrappedPipeline(Combined(stable_diffusion.unet, stable_diffusion), house)
+    with pytest.raises(UsageError, match=name):
+        getattr(wrapped, name)("a red boat")
+    assert wrapped("a red boat").images[0].getpixel((0, 0)) == STAMP
+
+
+def test_a_wrapped_pipeline_is_not_wrapped_again(wrapped: WrappedPipeline, house: House) -> None:
+    with pytest.raises(UsageError, match="wrapped already"):
+        WrappedPipeline(wrapped, house)
+
+
+def test_attributes_can_be_deleted(wrapped: WrappedPipeline, stable_diffusion: Any) -> None:
+    wrapped.mine = 1
+    assert stable_diffusion.mine == 1
+    del wrapped.mine
+    assert not hasattr(stable_diffusion, "mine")
