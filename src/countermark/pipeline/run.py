@@ -288,9 +288,9 @@ class Pipeline:
             self._record_failure(attempt, error.code, error)
             raise
         except BaseException as error:
-            self._record_failure(attempt, type(error).__name__, error)
             if not isinstance(error, Exception):
                 without_words(error)  # an interruption on its way out of whatever was handling the prompt
+            self._record_failure(attempt, type(error).__name__, error)
             raise
 
     def _tell_failure(self, attempt: Attempt, error: Exception) -> None:
