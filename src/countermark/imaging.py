@@ -84,6 +84,14 @@ class Raster:
         """Pixels down."""
         return int(self.pixels.shape[0])
 
+    def over(self, level: int) -> NDArray[np.uint8]:
+        """What is to be seen on a grey ground of ``level`` (0 black to 255 white): RGB, uint8, H×W×3."""
+        if self.alpha is None:
+            return self.pixels
+        share = self.alpha[..., None].astype(np.float32) / np.float32(255)
+        shown = self.pixels * share + np.float32(level) * (1 - share)
+        return np.ascontiguousarray(np.rint(shown).astype(np.uint8))
+
 
 def read_file(path: Path) -> bytes:
     """The bytes of a file, at most :data:`MAX_BYTES`.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tests.conftest import CLEAN_PROMPT, Given, photograph
+from tests.conftest import CLEAN_PROMPT, Given, forget_originals, photograph
 
 from countermark import Countermark, Result, verify
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
@@ -107,17 +107,23 @@ def test_a_picture_without_marks_is_found_by_its_fingerprint_however_turned(
     assert report.evidence.watermark.state == "absent"
     assert report.evidence.fingerprint.state == "match"
     assert report.evidence.audit.event_id == released.event_id
-    assert any("never proof" in reason for reason in report.reasons)
+    assert report.evidence.original.state == "same"
     assert not cm.home.fingerprints.exists(), "so small a log needs no cache"
 
 
-def test_a_picture_that_is_only_near_stays_inconclusive(
+def test_a_picture_that_is_only_near_is_recovered_by_the_original_and_left_open_without(
     cm: Countermark, released: Result, photo: NDArray[np.uint8]
 ) -> None:
-    turned = np.asarray(Image.fromarray(photo).rotate(4, resample=Image.Resampling.BICUBIC))
-    report = cm.verify(jpeg(np.ascontiguousarray(turned)))
+    turned = jpeg(np.ascontiguousarray(Image.fromarray(photo).rotate(4, resample=Image.Resampling.BICUBIC)))
+    report = cm.verify(turned)
     assert report.evidence.fingerprint.state == "near"
+    assert report.evidence.watermark.state == "absent"
+    assert report.evidence.original.state == "same"
+    assert report.verdict is Verdict.RECOVERED, report.reasons
+    forget_originals(cm)
+    report = cm.verify(turned)
     assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
+    assert any("never proof" in reason for reason in report.reasons)
 
 
 def test_the_kept_fingerprints_serve_and_their_damage_changes_nothing(

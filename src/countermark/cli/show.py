@@ -30,9 +30,11 @@ _RECORDED = {
     "not_checked": "; whether it is recorded is not proved here",
 }
 _EVIDENCE = {
-    "trusted": OK, "valid": WARN, "invalid": BAD, "absent": NONE, "detected": OK, "inconclusive": WARN, "foreign": WARN,
-    "skipped": NONE, "match": OK, "near": OK, "none": BAD, "proved": OK, "failed": BAD, "not_found": NONE,
-    "not_checked": NONE,
+    "trusted": OK, "valid": WARN, "invalid": BAD, "absent": NONE,
+    "detected": OK, "inconclusive": WARN, "foreign": WARN, "skipped": NONE,
+    "match": OK, "near": OK, "none": BAD,
+    "same": OK, "altered": WARN, "different": BAD,
+    "proved": OK, "failed": BAD, "not_found": NONE, "not_checked": NONE,
 }  # fmt: skip
 
 
@@ -43,6 +45,7 @@ def report_lines(report: VerificationReport) -> list[str]:
         "manifest": evidence.manifest.state,
         "watermark": evidence.watermark.state,
         "picture": evidence.fingerprint.state,
+        **({} if evidence.original.state == "skipped" else {"original": evidence.original.state}),
         "audit log": evidence.audit.state,
     }
     colour, word, gloss = _VERDICTS[report.verdict]

@@ -21,6 +21,7 @@ from countermark.model.marks import (
     FingerprintEvidence,
     Manifest,
     ManifestState,
+    OriginalEvidence,
     WatermarkDetection,
     WatermarkState,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "ManifestState",
     "MediaType",
     "ModelRef",
+    "OriginalEvidence",
     "Outcome",
     "OutputRecord",
     "PolicyRef",

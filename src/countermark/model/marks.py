@@ -111,6 +111,27 @@ class FingerprintEvidence(Frozen):
     note: str = ""
 
 
+class OriginalEvidence(Frozen):
+    """What is left of the kept original's picture in the file, compared tile by tile.
+
+    A fingerprint says that two pictures are alike as a whole, and can be computed against; this cannot be said of it.
+    ``skipped`` stands where the file is the recorded one, or where the original is not kept, or too plain.
+
+    Attributes:
+        altered: share of the file's tiles, of those on the original, in which something else is to be seen, 0 to 1.
+        lost: share of what the original shows, of what is in view, that the file does not show, 0 to 1.
+        covered: share of the file that lies on the original, 0 to 1; the rest was put around it.
+        where: the middle of the largest alteration, as one looks at the file: "upper left", "top", "middle", ...
+    """
+
+    state: Literal["same", "altered", "different", "skipped"]
+    altered: float | None = Field(default=None, ge=0, le=1)
+    lost: float | None = Field(default=None, ge=0, le=1)
+    covered: float | None = Field(default=None, ge=0, le=1)
+    where: str = ""
+    note: str = ""
+
+
 class AuditEvidence(Frozen):
     """Whether the record is proved to be in the log. ``witnesses`` cosigned the checkpoint that proves it."""
 

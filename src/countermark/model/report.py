@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from countermark.model.base import Frozen
-from countermark.model.marks import AuditEvidence, FingerprintEvidence, Manifest, WatermarkDetection
+from countermark.model.marks import AuditEvidence, FingerprintEvidence, Manifest, OriginalEvidence, WatermarkDetection
 
 VERIFICATION_SCHEMA: Final = "countermark.verification/1"
 
@@ -56,6 +56,7 @@ class Evidence(Frozen):
     manifest: Manifest
     watermark: WatermarkDetection
     fingerprint: FingerprintEvidence
+    original: OriginalEvidence = OriginalEvidence(state="skipped")
     audit: AuditEvidence
     stored_manifest: Manifest | None = None
 

@@ -14,9 +14,6 @@ from countermark.safety.interface import ImageClassifier
 from countermark.safety.known import NOTHING, Known, look_at
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from countermark.imaging import Raster
     from countermark.model import Finding
 
@@ -32,20 +29,9 @@ def look_through(classifier: ImageClassifier, raster: Raster, known: Known = NOT
         known: what is known of it.
     """
     findings = look_at(classifier, raster.pixels, known)
-    for ground, shown in _grounds(raster):
-        findings += tuple(_more(findings, look_at(classifier, shown, known), ground))
+    for ground, level in () if raster.alpha is None else GROUNDS.items():
+        findings += tuple(_more(findings, look_at(classifier, raster.over(level), known), ground))
     return findings
-
-
-def _grounds(raster: Raster) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    if raster.alpha is None:
-        return
-    import numpy as np
-
-    share = raster.alpha[..., None].astype(np.float32) / np.float32(255)
-    for ground, level in GROUNDS.items():
-        shown = raster.pixels * share + np.float32(level) * (1 - share)
-        yield ground, np.ascontiguousarray(np.rint(shown).astype(np.uint8))
 
 
 def _more(known: tuple[Finding, ...], found: tuple[Finding, ...], ground: str) -> Iterator[Finding]:

@@ -1,80 +1,159 @@
 """Is the file the picture that its record describes?
 
 A watermark can be lifted from one picture onto another, so the payload alone proves little: the picture itself has to
-be near the recorded one. For a whole picture the recorded fingerprint answers that. For a cropped one it cannot (PDQ
-does not survive a crop), but the watermark says *where* in the original the file lies, so the kept original is brought
-into the same frame and the two are compared there.
+be the recorded one. The recorded fingerprint says whether the two are alike as a whole, as far as nobody computed
+against it; it cannot speak of a part that was cut out. The kept original says both, tile by tile.
+
+What is compared is what one sees: a transparent file on white and on black, and the worse of the two counts.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import CountermarkError
 from countermark.fingerprint import NEAR, Fingerprint, classify, dihedral, distance, pdq
-from countermark.imaging import decode
-from countermark.model import FingerprintEvidence, OutputRecord
+from countermark.imaging import Raster, decode
+from countermark.model import FingerprintEvidence, OriginalEvidence, OutputRecord, WatermarkDetection
 from countermark.verification.collect import Collected
 from countermark.verification.context import Sources
+from countermark.verification.registration import MIN_TILES, Overlay, register
 from countermark.verification.resolve import Record
-from countermark.watermark import registrations
 
-FRAME = 512
-"""Longer side, in pixels, of the frame in which a crop and its original are compared."""
-MAX_PLACEMENTS = 16
+ALTERED = 0.05
+"""Share of altered tiles from which a picture is called altered. Compression, filters, scales and turns leave less."""
+
+DIFFERENT = 0.5
+"""Share of altered or lost tiles from which a picture is called another one."""
+
+GROUNDS = (255, 0)
+NOT_COMPARED = OriginalEvidence(state="skipped")
 
 
-def compare(collected: Collected, record: Record | None, sources: Sources) -> FingerprintEvidence:
-    """How far the file is from the recorded picture, in bits of a PDQ hash.
+State = Literal["match", "near", "none", "skipped"]
+Pixels = NDArray[np.uint8]
 
-    ``match`` and ``near`` say that it may be the same picture; ``none`` that it is another one; ``skipped`` that it
-    cannot be told (a crop whose original is not kept here).
+
+@dataclass(frozen=True)
+class Compared:
+    """How far the file is the recorded picture.
+
+    Attributes:
+        fingerprint: as a whole. ``match`` and ``near`` say that it may be the same picture, ``none`` that it is not,
+            ``skipped`` that it cannot be told.
+        original: tile by tile.
+        veiled: the file is transparent, shows something else than was recorded, and the original is not kept.
     """
+
+    fingerprint: FingerprintEvidence
+    original: OriginalEvidence
+    veiled: bool = False
+
+
+def compare(collected: Collected, record: Record | None, sources: Sources) -> Compared:
+    """Compare the file with the fingerprint of its record and, where that is kept, with the original."""
     output = record.event.output if record else None
-    if output is None:
-        return FingerprintEvidence(state="skipped", note="There is no record to compare with.")
+    if record is None or output is None:
+        return Compared(FingerprintEvidence(state="skipped", note="There is no record to compare with."), NOT_COMPARED)
     recorded = Fingerprint(output.fingerprint, quality=0)
-    whole = min(distance(form, recorded) for form in dihedral(collected.raster.pixels))
-    if whole <= NEAR:
-        return FingerprintEvidence(state=classify(whole), distance=whole)
-    transform = collected.watermark.transform
-    if transform is None:
-        state: Literal["none", "skipped"] = "skipped" if collected.watermark.record_id is not None else "none"
-        return FingerprintEvidence(
-            state=state, distance=whole, note="The picture as a whole differs from the recorded one."
-        )
+    raster, mark = collected.raster, collected.watermark
+    if record.route == "file digest":  # these very bytes: transparency and all
+        return _compare(raster.pixels, None, recorded, mark)
     original = _kept_original(output, sources)
+    worst = max((_likest(view, original, recorded, mark) for view in _views(raster)), key=_gravity)
+    if original is None and raster.alpha is not None and worst.fingerprint.state in ("none", "skipped"):
+        note = "Part of the file is transparent: whether it shows that picture, only the kept original could tell."
+        veiled = FingerprintEvidence(state="skipped", distance=worst.fingerprint.distance, note=note)
+        return Compared(veiled, NOT_COMPARED, veiled=True)
+    return worst
+
+
+@dataclass(frozen=True)
+class _View:
+    """How a picture looks on a ground; ``None`` for an opaque one, which looks the same on all."""
+
+    pixels: Pixels
+    ground: int | None = None
+
+
+def _views(raster: Raster) -> list[_View]:
+    if raster.alpha is None:
+        return [_View(raster.pixels)]
+    return [_View(raster.over(level), level) for level in GROUNDS]
+
+
+def _likest(view: _View, original: Raster | None, recorded: Fingerprint, mark: WatermarkDetection) -> Compared:
+    """The file as it looks on a ground, beside the original on the same; an opaque file may come from any of them."""
+    if original is None or original.alpha is None:
+        return _compare(view.pixels, None if original is None else original.pixels, recorded, mark)
+    shown = [one for one in _views(original) if view.ground in (None, one.ground)]
+    compared = [_compare(view.pixels, one.pixels, pdq.compute(one.pixels), mark) for one in shown]
+    if view.ground is None:
+        compared.append(_compare(view.pixels, original.pixels, recorded, mark))
+    return min(compared, key=_gravity)
+
+
+def _gravity(compared: Compared) -> tuple[int, int, float]:
+    fingerprint, original = compared.fingerprint, compared.original
+    return (
+        ("same", "skipped", "altered", "different").index(original.state),
+        ("match", "near", "skipped", "none").index(fingerprint.state),
+        original.altered or 0.0,
+    )
+
+
+def _compare(pixels: Pixels, original: Pixels | None, recorded: Fingerprint, mark: WatermarkDetection) -> Compared:
+    whole = min(distance(form, recorded) for form in dihedral(pixels))
+    if whole > NEAR and mark.transform is None:
+        state: State = "none" if mark.record_id is None else "skipped"
+        note = "The picture as a whole differs from the recorded one."
+        return Compared(FingerprintEvidence(state=state, distance=whole, note=note), NOT_COMPARED)
+    as_whole = FingerprintEvidence(state=classify(whole), distance=whole)
     if original is None:
         note = "The picture may be a part of the recorded one; without the kept original that cannot be told."
-        return FingerprintEvidence(state="skipped", distance=whole, note=note)
-    registered = _registered_distance(collected.raster.pixels, transform, original)
+        part = FingerprintEvidence(state="skipped", distance=whole, note=note)
+        return Compared(as_whole if whole <= NEAR else part, NOT_COMPARED)
+    overlay = register(pixels, original, mark.transform)
+    tiles = beside(overlay)
+    return Compared(as_whole if whole <= NEAR else _part(overlay, tiles), tiles)
+
+
+def _part(overlay: Overlay, tiles: OriginalEvidence) -> FingerprintEvidence:
+    """The fingerprint of a file beside that of the part of the original which it lies on."""
+    first, second = (pdq.compute(np.repeat(luma[..., None], 3, axis=2)) for luma in (overlay.file, overlay.original))
+    apart = distance(first, second)
+    state: State = classify(apart)
+    if state == "none" and tiles.state in ("same", "altered"):
+        state = "skipped"  # what was put over a part of it weighs more in so coarse a picture than in the tiles
     note = "Compared with the part of the kept original that the watermark's geometry points to."
-    return FingerprintEvidence(state=classify(registered), distance=registered, note=note)
+    return FingerprintEvidence(state=state, distance=apart, note=note)
 
 
-def _kept_original(output: OutputRecord, sources: Sources) -> NDArray[np.uint8] | None:
+def _kept_original(output: OutputRecord, sources: Sources) -> Raster | None:
     if sources.objects is None or not output.object_key:
         return None
     try:
-        return decode(sources.objects.get(output.object_key), "the kept original").pixels
+        return decode(sources.objects.get(output.object_key), "the kept original")
     except CountermarkError:
         return None
 
 
-def _registered_distance(examined: NDArray[np.uint8], transform: tuple[float, ...], original: NDArray[np.uint8]) -> int:
-    """Lay the original over the file at every place that the mark allows; the least distance counts."""
-    height, width = examined.shape[:2]
-    scale = FRAME / max(height, width)
-    frame = (max(8, round(width * scale)), max(8, round(height * scale)))
-    to_frame = np.diag([frame[0] / width, frame[1] / height, 1.0])
-    mine = pdq.compute(cv2.resize(examined, frame, interpolation=cv2.INTER_AREA))
-    best = 256
-    for placement in registrations(transform, (height, width), original.shape[:2])[:MAX_PLACEMENTS]:
-        original_to_frame = to_frame @ np.linalg.inv(placement)
-        laid_over = cv2.warpPerspective(original, original_to_frame, frame, flags=cv2.INTER_AREA)
-        best = min(best, distance(mine, pdq.compute(laid_over)))
-    return best
+def beside(overlay: Overlay) -> OriginalEvidence:
+    """What an overlay says."""
+    if overlay.shown < MIN_TILES and overlay.altered < ALTERED:
+        return OriginalEvidence(state="skipped", note="The original is too plain to be compared tile by tile.")
+    gone = overlay.lost if overlay.shown >= MIN_TILES else 0.0
+    state: Literal["same", "altered", "different"] = "altered" if overlay.altered >= ALTERED else "same"
+    if max(overlay.altered, gone) >= DIFFERENT:
+        state = "different"
+    return OriginalEvidence(
+        state=state,
+        altered=round(overlay.altered, 3),
+        lost=round(gone, 3),
+        covered=round(overlay.covered, 3),
+        where=overlay.where if state == "altered" else "",
+    )

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from countermark.model import Evidence, ManifestState, Verdict, WatermarkState
+from countermark.model import Evidence, ManifestState, OriginalEvidence, Verdict, WatermarkState
+
+WHOLLY_COVERED = 0.9
+"""Share of a file on the original from which nothing is said of what lies around it: turning leaves corners."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Case:
         exact: the file's digest is the recorded one.
         missing: routes that had to lead to a record of this log and did not.
         by_fingerprint: the record was found by the fingerprint alone.
+        veiled: the file is transparent, and what it shows is not what its colours were compared for.
     """
 
     evidence: Evidence
@@ -29,6 +33,21 @@ class Case:
     exact: bool = False
     missing: tuple[str, ...] = ()
     by_fingerprint: bool = False
+    veiled: bool = False
+
+    @property
+    def borne_out(self) -> bool:
+        """Whether something besides a claim says that the record is this picture's.
+
+        A manifest by a stranger can name any record, and a mark can be copied: then the record is another picture's,
+        and what it tells is not told of this one.
+        """
+        if self.exact:
+            return True
+        if contradictions(self) or self.veiled or self.evidence.original.state == "different":
+            return False
+        alike = self.evidence.fingerprint.state in ("match", "near") or bool(self.watermark_event)
+        return alike or self.evidence.manifest.state is ManifestState.TRUSTED
 
 
 def judge(case: Case) -> tuple[Verdict, tuple[str, ...]]:
@@ -54,14 +73,23 @@ def _verdict(case: Case) -> Verdict:
 def _without_manifest(case: Case) -> Verdict:
     watermark, audit = case.evidence.watermark, case.evidence.audit
     if watermark.state is WatermarkState.DETECTED:
-        return Verdict.RECOVERED if audit.state == "proved" else Verdict.INCONCLUSIVE
+        leads = audit.state == "proved" and not case.veiled
+        return Verdict.RECOVERED if leads else Verdict.INCONCLUSIVE
     if case.exact and audit.state == "proved":
         return Verdict.VERIFIED
     if case.by_fingerprint and audit.state == "proved":
-        return Verdict.RECOVERED if case.evidence.fingerprint.state == "match" else Verdict.INCONCLUSIVE
+        return Verdict.RECOVERED if _looks_recorded(case) else Verdict.INCONCLUSIVE
     if watermark.state is WatermarkState.INCONCLUSIVE:
         return Verdict.INCONCLUSIVE
     return Verdict.NO_PROVENANCE
+
+
+def _looks_recorded(case: Case) -> bool:
+    """Whether a picture without marks is the recorded one: by the kept original, or a fingerprint that matches."""
+    original = case.evidence.original.state
+    if original != "skipped":
+        return original in ("same", "altered")
+    return case.evidence.fingerprint.state == "match" and not case.veiled
 
 
 def contradictions(case: Case) -> list[str]:
@@ -72,7 +100,7 @@ def contradictions(case: Case) -> list[str]:
         found.append(
             "The manifest and the watermark lead to different records: one of them belongs to another picture."
         )
-    if case.watermark_event and evidence.fingerprint.state == "none":
+    if case.watermark_event and (evidence.fingerprint.state == "none" or evidence.original.state == "different"):
         found.append(
             "The watermark leads to a record of a different picture: the mark was copied, or the picture replaced."
         )
@@ -86,7 +114,7 @@ def _sentences(case: Case) -> list[str]:
     evidence = case.evidence
     lines = [_manifest_sentence(case), _watermark_sentence(case)]
     if case.watermark_event or case.by_fingerprint or case.manifest_event:
-        lines.append(_fingerprint_sentence(case))
+        lines += [_fingerprint_sentence(case), *_original_sentences(evidence.original)]
     lines.append(_audit_sentence(case))
     lines.extend(contradictions(case))
     for route in case.missing:
@@ -126,19 +154,39 @@ def _fingerprint_sentence(case: Case) -> str:
     fingerprint = case.evidence.fingerprint
     distance = f" ({fingerprint.distance} of 256 bits differ)" if fingerprint.distance is not None else ""
     if fingerprint.state in ("match", "near"):
-        also = " A fingerprint alone is never proof." if case.by_fingerprint else ""
-        return f"The picture looks like the recorded one{distance}.{also}"
+        alone = case.by_fingerprint and case.evidence.original.state == "skipped"
+        return f"The picture looks like the recorded one{distance}.{' A fingerprint alone is never proof.' * alone}"
     if fingerprint.state == "none":
         return f"The picture does not look like the recorded one{distance}."
     return fingerprint.note
 
 
+def _original_sentences(original: OriginalEvidence) -> list[str]:
+    lines = {
+        "same": ["Tile by tile it agrees with the kept original."],
+        "altered": [
+            f"About {original.altered or 0:.0%} of it ({original.where}) differs from the kept original: something was"
+            " added, covered or removed there."
+        ],
+        "different": ["Tile by tile, most of it differs from the kept original."],
+        "skipped": [],
+    }[original.state]
+    covered = original.covered
+    if original.state != "different" and covered is not None and covered < WHOLLY_COVERED:
+        lines.append(f"Only {covered:.0%} of the file lies on the recorded picture; the rest was put around it.")
+    return lines
+
+
 def _audit_sentence(case: Case) -> str:
     audit = case.evidence.audit
     if audit.state == "proved":
-        entry = f"Entry {audit.index} of {audit.origin} records it"
         cosigned = f", cosigned by {', '.join(audit.witnesses)}" if audit.witnesses else ""
-        return f"{entry}, proved under a signed checkpoint of size {audit.tree_size}{cosigned}."
+        proved = f"proved under a signed checkpoint of size {audit.tree_size}{cosigned}"
+        if case.borne_out:
+            return f"Entry {audit.index} of {audit.origin} records it, {proved}."
+        return (
+            f"It points to entry {audit.index} of {audit.origin}, {proved}; nothing bears out that this is its record."
+        )
     if audit.state == "failed":
         return f"The audit proof does not verify: {audit.note}"
     if audit.state == "not_found":

@@ -33,14 +33,17 @@ def verify_bytes(data: bytes, name: str, sources: Sources) -> VerificationReport
     by_mark = resolved.records.get("watermark")
     if by_mark is not None and by_mark.mark is not None:
         collected = replace(collected, watermark=by_mark.mark)
+    compared = compare(collected, record, sources)
     evidence = Evidence(
         manifest=collected.manifest,
         watermark=collected.watermark,
-        fingerprint=compare(collected, record, sources),
+        fingerprint=compared.fingerprint,
+        original=compared.original,
         audit=resolved.audit,
         stored_manifest=_stored_manifest(record, collected, sources),
     )
-    verdict, reasons = judge(_case(evidence, collected, resolved))
+    case = _case(evidence, resolved, veiled=compared.veiled)
+    verdict, reasons = judge(case)
     return VerificationReport(
         file=name,
         sha256=collected.sha256,
@@ -49,12 +52,12 @@ def verify_bytes(data: bytes, name: str, sources: Sources) -> VerificationReport
         height=collected.raster.height,
         verdict=verdict,
         evidence=evidence,
-        generation=disclose(record.event) if record and resolved.audit.state == "proved" else None,
+        generation=disclose(record.event) if record and resolved.audit.state == "proved" and case.borne_out else None,
         reasons=reasons + collected.raster.notices,
     )
 
 
-def _case(evidence: Evidence, collected: Collected, resolved: Resolved) -> Case:
+def _case(evidence: Evidence, resolved: Resolved, *, veiled: bool) -> Case:
     routes = resolved.records
     return Case(
         evidence=evidence,
@@ -63,6 +66,7 @@ def _case(evidence: Evidence, collected: Collected, resolved: Resolved) -> Case:
         exact="file digest" in routes,
         missing=resolved.missing,
         by_fingerprint=set(routes) == {"fingerprint"},
+        veiled=veiled,
     )
 
 
