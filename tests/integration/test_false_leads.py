@@ -97,7 +97,9 @@ def test_a_part_that_was_replaced_is_pointed_out(cm: Countermark, marked: Pixels
     assert original.altered is not None
     assert 0.05 < original.altered < 0.25, "160² of 512² are a tenth"
     assert any(f"({where}) differs from the kept original" in reason for reason in report.reasons)
-    assert any("original: altered" in line for line in report_lines(report))
+    lines = report_lines(report)
+    assert any("original: altered" in line for line in lines)
+    assert "a part of the picture was altered since" in lines[-1]
 
 
 def test_a_picture_of_which_most_was_replaced_contradicts_its_mark(cm: Countermark, marked: Pixels) -> None:

@@ -49,6 +49,8 @@ def report_lines(report: VerificationReport) -> list[str]:
         "audit log": evidence.audit.state,
     }
     colour, word, gloss = _VERDICTS[report.verdict]
+    if report.verdict == "recovered" and evidence.original.state == "altered":
+        gloss = "it leads to a proved record, but a part of the picture was altered since"
     gloss = gloss or _verified(report)
     lines = [f"[bold]{escape(printable(report.file))}[/]  {report.media_type}, {report.width}×{report.height}"]
     lines += [f"  {_EVIDENCE[state]} {name}: {state.replace('_', ' ')}" for name, state in states.items()]
