@@ -1,8 +1,8 @@
 """What the comparison with the kept original says of honest copies, of altered ones, and of forgeries.
 
-    python -m benchmarks.false_leads [--limit N] [--json FILE]
+    python -m benchmarks.false_leads [--set NAME ...] [--limit N] [--json FILE]
 
-Every picture of the sets ``reporting`` and ``generated`` is marked and put through the attacks of ``countermark bench
+Every picture of the sets (``reporting`` and ``generated``, unless told otherwise) is marked and put through the attacks of ``countermark bench
 watermark``; each copy whose mark reads, or whose fingerprint is near, is laid over its original as ``verify`` does.
 Forgeries are other pictures of the sets, where the copied mark would have them lie, and pictures whose low frequencies
 were moved towards the recorded ones until the fingerprint matches. About a quarter of an hour on one core.
@@ -67,11 +67,14 @@ def cases(
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--set", nargs="+", default=["reporting", "generated"], dest="sets", help="of countermark bench watermark"
+    )
     parser.add_argument("--limit", type=int, help="the first so many pictures of each set")
     parser.add_argument("--json", type=Path, help="write every case here, too")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    sets = (images.load(name, limit=options.limit).pictures for name in ("reporting", "generated"))
+    sets = (images.load(name, limit=options.limit).pictures for name in options.sets)
     pictures = [picture for one in sets for picture in one]
     lattice = Lattice(key=bytes(32))
     said: list[dict[str, object]] = []

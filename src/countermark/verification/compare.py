@@ -27,7 +27,7 @@ from countermark.verification.resolve import Record
 ALTERED = 0.05
 """Share of altered tiles from which a picture is called altered. Compression, filters, scales and turns leave less."""
 
-DIFFERENT = 0.5
+DIFFERENT = 0.6
 """Share of altered or lost tiles from which a picture is called another one."""
 
 GROUNDS = (255, 0)
