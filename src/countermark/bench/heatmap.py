@@ -133,7 +133,7 @@ def _draw_panel(pen: ImageDraw.ImageDraw, report: Report, groups: list[Group], x
     y += _ROW
     for group, rows in groups:
         base = y + _HEADING - 14
-        extra = "" if rows[0].core else "  (beyond the core)"
+        extra = f"  ({rows[0].aside})" if rows[0].aside else ""
         pen.text((x, base), group + extra, fill=_INK, font=_font(_TEXT + 2), anchor="ls")
         pen.line((x, base + 8, x + _LABEL + _CELL * len(report.backends) - 3, base + 8), fill=_MUTED, width=2)
         for column, backend in enumerate(report.backends):
@@ -179,7 +179,7 @@ def _totals_of(report: Report, backend: BackendReport) -> list[str]:
     spans = {"core": len(report.core), "all": len(report.real)}
     if spans["core"] in (0, spans["all"]):
         spans.pop("all" if spans["core"] else "core")
-    said = [f"{span} ({count}) {100 * (totals[span] or 0):.1f} %" for span, count in spans.items()]
+    said = [f"{span} ({count}) {100 * (totals[span] or 0):.1f} %" for span, count in spans.items() if count]
     if backend.psnr is not None:
         said.append(f"PSNR {backend.psnr:.1f} dB")
     if backend.ssim is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from countermark.bench.attacks.attack import CONTROL
+from countermark.bench.attacks.attack import CONTROL, LIMITS
 from countermark.bench.machine import Machine
 from countermark.model.base import Frozen
 
@@ -22,6 +22,13 @@ class AttackRow(Frozen):
     name: str
     group: str
     core: bool
+
+    @property
+    def aside(self) -> str:
+        """What has to be said of its group beside the name; nothing of the core."""
+        if self.core:
+            return ""
+        return "in no mean" if self.group == LIMITS else "beyond the core"
 
 
 class PictureRow(Frozen):
@@ -146,8 +153,8 @@ class Report(Frozen):
 
     @property
     def real(self) -> tuple[AttackRow, ...]:
-        """The attacks without the unaltered picture."""
-        return tuple(attack for attack in self.attacks if attack.group != CONTROL)
+        """The attacks without the unaltered picture and the limits."""
+        return tuple(attack for attack in self.attacks if attack.group not in (CONTROL, LIMITS))
 
     @property
     def core(self) -> tuple[AttackRow, ...]:

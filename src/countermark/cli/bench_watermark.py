@@ -33,7 +33,7 @@ _SETS = click.Choice(["reporting", "textures", "graphics", "generated", "untuned
     show_default=True,
     help="Of lattice, dwtDctSvd, dwtDct, rivaGan; with +tag a peer carries our payload, else 32 bits.",
 )
-@click.option("--attacks", default="core", show_default=True, help="core, extra, all, groups or names, with commas.")
+@click.option("--attacks", default="core", show_default=True, help="core, extra, all (both), limits, groups or names.")
 @click.option("--limit", type=Integer(min=1), help="Only the first N pictures.")
 @click.option("--psnr", type=Number(30, 50), default=40.0, show_default=True, help="Our mark's strength, dB.")
 @click.option("--jobs", type=Integer(1, 64), default=1, show_default=True, help="Processes at the same time.")
@@ -63,6 +63,7 @@ def command(
     countermark bench watermark                              some minutes; -o map.png draws it
     countermark bench watermark --images DIR --limit 8       your own photographs
     countermark bench watermark --attacks "JPEG 75,crop"     one attack, one group
+    countermark bench watermark --attacks limits             where it ends
 
     The peers carry 32 bits and always return some; ours carries 48 bits under a tag and knows when nothing is there.
     Their task is the easier one.
@@ -159,7 +160,7 @@ def _table(report: Report) -> Table:
     for backend in report.backends:
         table.add_column(backend.name, justify="right")
     for group, rows in report.groups.items():
-        extra = "" if rows[0].core else " (beyond the core)"
+        extra = f" ({rows[0].aside})" if rows[0].aside else ""
         means = [_share(report.totals[backend.name][group]) for backend in report.backends]
         table.add_row(f"{group}{extra}", *means, style="bold")
         for row in rows:

@@ -33,7 +33,7 @@ def test_an_attack_gives_the_same_rgb_picture_every_time_and_leaves_its_input_al
 def test_the_core_has_76_attacks_and_is_measured_with_the_unaltered_picture() -> None:
     assert len(CORE) == 76
     assert [attack.name for attack in select(["core"])] == ["none", *(attack.name for attack in CORE)]
-    assert 1 + len(CORE) + len(EXTRA) == len(ATTACKS)  # names are unique
+    assert 1 + len(CORE) + len(EXTRA) + len(select(["limits"])) == len(ATTACKS)  # names are unique
     assert all("," not in name and name == name.strip() for name in ATTACKS)  # they can be listed with commas
 
 
@@ -78,7 +78,8 @@ def test_the_input_is_shrunk_before_marking_but_never_below_what_the_embedder_ta
 def test_selection_by_name_group_and_kind() -> None:
     assert select(["core"])[1:] == CORE
     assert select(["extra"]) == EXTRA
-    assert len(select(["all"])) == len(ATTACKS)
+    assert len(select(["all"])) == 1 + len(CORE) + len(EXTRA)
+    assert set(select(["limits"])).isdisjoint(select(["all"]))
     assert [attack.name for attack in select(["jpeg 75", "none", "added noise", "JPEG 75"])] == [
         "none", "JPEG 75", "noise 5", "noise 15", "noise 25", "salt and pepper 2%",
     ]  # fmt: skip

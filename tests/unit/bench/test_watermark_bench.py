@@ -67,6 +67,13 @@ def test_totals_keep_core_and_extra_apart(report: Report) -> None:
                                            "all": pytest.approx(ours / peer)}}  # fmt: skip
 
 
+def test_limits_are_measured_and_in_no_mean(pictures: PictureSet) -> None:
+    report = measure(pictures, select(["JPEG 75", "inverted"]), ["lattice"], timed=False)
+    totals = report.totals["lattice"]
+    assert (totals["all"], totals["core"], totals["limits"]) == (1, 1, 0)
+    assert [attack.aside for attack in report.attacks] == ["", "in no mean"]
+
+
 def test_the_report_round_trips_as_json(report: Report) -> None:
     text = report.to_json()
     assert json.loads(text)["schema"] == "countermark.bench.watermark/1"

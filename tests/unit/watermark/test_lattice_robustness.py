@@ -64,6 +64,19 @@ def enhanced(kind: type, factor: float) -> Attack:
     return lambda pixels: np.asarray(kind(Image.fromarray(pixels)).enhance(factor))
 
 
+def squeezed(pixels: np.ndarray) -> np.ndarray:
+    """16:9 forced into a square."""
+    return np.asarray(Image.fromarray(pixels).resize((round(pixels.shape[1] * 9 / 16), pixels.shape[0])))
+
+
+def on_a_page(pixels: np.ndarray) -> np.ndarray:
+    """A ninth of a screen."""
+    height, width = pixels.shape[:2]
+    page = np.full((3 * height, 3 * width, 3), 245, np.uint8)
+    page[height : 2 * height, width : 2 * width] = pixels
+    return page
+
+
 def perspective(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
@@ -91,6 +104,8 @@ ATTACKS: dict[str, Attack] = {
     "one and a half": resized(1.5),
     "crop to 60 %": cropped(0.6),
     "crop to 50 %": cropped(0.5),
+    "squeezed": squeezed,
+    "a small part of a page": on_a_page,
     "rotated 5°": rotated(5),
     "rotated 90°": rotated(90),
     "rotated 180°": rotated(180),
@@ -115,6 +130,12 @@ def test_the_payload_survives(mark, marked, attack):
     assert {name: found.record_id for name, found in detections.items()} == dict.fromkeys(marked, RECORD_ID)
     assert all(found.state == "detected" for found in detections.values())
     assert all(0 < found.false_positive_probability < 1e-6 for found in detections.values())
+
+
+def test_a_crop_to_a_seventh_mostly_reads(mark, marked):
+    found = [mark.detect(cropped(0.15)(pixels)).record_id for pixels in marked.values()]
+    assert found.count(RECORD_ID) >= 3
+    assert set(found) <= {RECORD_ID, None}
 
 
 def test_a_perspective_is_undone(mark, marked):

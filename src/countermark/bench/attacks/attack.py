@@ -20,6 +20,9 @@ Effect = Callable[[Pixels], Pixels]
 CONTROL = "unaltered"
 """The group of the picture to which nothing happens: measured with every suite, and in no mean over attacks."""
 
+LIMITS = "limits"
+"""The group that shows where the mark ends, chosen for that: in no mean over attacks either."""
+
 MIN_MARKED_SIDE = 128
 """The shortest side that our embedder accepts."""
 

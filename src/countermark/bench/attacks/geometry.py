@@ -66,6 +66,19 @@ def letterboxed(pixels: Pixels) -> Pixels:
     return page
 
 
+def on_a_page(factor: float) -> Effect:
+    """In the middle of a light page that is ``factor`` times as high and as wide, as in the shot of a whole screen."""
+
+    def effect(pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        page = np.full((int(height * factor), int(width * factor), 3), 245, np.uint8)
+        top, left = (page.shape[0] - height) // 2, (page.shape[1] - width) // 2
+        page[top : top + height, left : left + width] = pixels
+        return page
+
+    return effect
+
+
 def rotated(degrees: float) -> Effect:
     """Turned counter-clockwise in its own frame, bicubic; the corners go black."""
     return lambda pixels: to_pixels(to_image(pixels).rotate(degrees, Image.Resampling.BICUBIC))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from countermark.bench.attacks import codecs, geometry, overlays, tones
-from countermark.bench.attacks.attack import CONTROL, Attack, Effect, chain
+from countermark.bench.attacks.attack import CONTROL, LIMITS, Attack, Effect, chain
 from countermark.errors import UsageError
 
 _CODECS: dict[str, Effect] = {
@@ -118,6 +119,17 @@ _CORE_GROUPS: dict[str, dict[str, Effect]] = {
     "chains": _CHAIN,
 }
 _EXTRA_GROUPS: dict[str, dict[str, Effect]] = {"everyday": _EVERYDAY, "distortion": _DISTORTION}
+_LIMITS: dict[str, Effect] = {
+    **{f"crop {share}% offset": geometry.cropped(share / 100) for share in (20, 15, 10, 5)},
+    **{f"squeezed {x:g} x 1": geometry.scaled(x, 1) for x in (0.65, 0.56, 0.5, 0.4)},
+    **{f"1/{share} of a page": geometry.on_a_page(math.sqrt(share)) for share in (4, 6, 9, 16)},
+    "inverted": tones.inverted,
+    "black and white": tones.thresholded,
+    "JPEG 5": codecs.jpeg(5),
+    "AVIF 20": codecs.avif(20),
+    "blur 4": tones.blurred(4),
+    "median 9": tones.median(9),
+}
 _INPUT_SIDES = (128, 192, 256)  # each is marked after shrinking, then saved as JPEG 75
 
 
@@ -129,7 +141,8 @@ def _build() -> tuple[Attack, ...]:
         for group, named in _EXTRA_GROUPS.items()
         for name, effect in named.items()
     ]
-    return (*core, *small, *extra)
+    limits = [Attack(name, LIMITS, effect, core=False) for name, effect in _LIMITS.items()]
+    return (*core, *small, *extra, *limits)
 
 
 _ALL: Final = _build()
@@ -139,7 +152,7 @@ ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType({attack.name: attack for
 CORE: Final = tuple(attack for attack in _ALL if attack.core and attack.group != CONTROL)
 """The 76 attacks whose mean is compared over time."""
 
-EXTRA: Final = tuple(attack for attack in _ALL if not attack.core)
+EXTRA: Final = tuple(attack for attack in _ALL if not attack.core and attack.group != LIMITS)
 """Further attacks, kept apart in the totals."""
 
 GROUPS: Final = tuple(dict.fromkeys(attack.group for attack in _ALL))
@@ -147,7 +160,7 @@ GROUPS: Final = tuple(dict.fromkeys(attack.group for attack in _ALL))
 
 
 def select(wanted: Iterable[str]) -> tuple[Attack, ...]:
-    """The attacks that names, groups, ``core``, ``extra`` and ``all`` stand for, in the suite's order.
+    """The attacks that names, groups, ``core``, ``extra`` and ``all`` (both) stand for, in the suite's order.
 
     Raises:
         UsageError: a name stands for nothing, or nothing is asked for.
@@ -167,4 +180,5 @@ def select(wanted: Iterable[str]) -> tuple[Attack, ...]:
 
 
 def _names_of(attack: Attack) -> tuple[str, ...]:
-    return attack.name.lower(), attack.group, "all", "core" if attack.core else "extra"
+    spans = () if attack.group == LIMITS else ("all", "core" if attack.core else "extra")
+    return attack.name.lower(), attack.group, *spans

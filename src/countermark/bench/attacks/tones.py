@@ -52,6 +52,18 @@ def gamma(exponent: float) -> Effect:
     return lambda pixels: table[pixels]
 
 
+def inverted(pixels: Pixels) -> Pixels:
+    """The negative."""
+    return 255 - pixels
+
+
+def thresholded(pixels: Pixels) -> Pixels:
+    """Black below half of the luma, white above."""
+    return np.repeat(np.where(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) > 127, 255, 0)[..., np.newaxis], 3, 2).astype(
+        np.uint8
+    )
+
+
 def blurred(sigma: float) -> Effect:
     """Gaussian blur of a standard deviation of ``sigma`` pixels."""
     return lambda pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)

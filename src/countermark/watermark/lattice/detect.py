@@ -2,8 +2,10 @@
 
 1. *still*: the picture as it is, perhaps shrunk, flipped or turned by quarters.
 2. *moved*: the tones give scale, rotation and aspect.
-3. *swept*: the tones drowned, as in smooth crops under heavy compression; very many matrices are tried.
-4. *projected*: the tones are strong but nothing locks; a perspective is estimated.
+3. *rarely moved*: likewise, for crops below a fifth of the area, for pictures squeezed to less than two thirds, and for
+   those that fill less than a quarter of a page. Apart, so that nothing rare crowds the common out of the short list.
+4. *swept*: the tones drowned, as in smooth crops under heavy compression; very many matrices are tried.
+5. *projected*: the tones are strong but nothing locks; a perspective is estimated.
 
 Scores decide only where to spend time. Presence is decided by the tag alone, and every comparison is counted: see
 :mod:`countermark.watermark.payload` for the bound that follows.
@@ -38,6 +40,10 @@ PLACED_MIN = 3.2
 """Lock from which one of the 64 placements of an unmoved picture is read."""
 LOCK_MIN = 4.9
 """Lock from which the best of all orientations and shifts is read: 99 in 100 true ones, one in four of noise."""
+RARE_KEPT = 4
+"""Rare movements that are looked at closely."""
+RARE_TONES_MIN = 4.5
+"""Tone score from which one is: reached by all of 73 that could be read, and by a third of those of noise."""
 SWEPT_MIN = 5.4
 """Lock from which a matrix of the sweep is looked at closely: reached in about one unmarked picture of ten."""
 SWEPT_CLOSELY = tuple(
@@ -180,6 +186,18 @@ class KeySearch:
                 return found
         return []
 
+    def rarely_moved(self) -> list[Found]:
+        """Search small crops, strong squeezes and small parts of pages by the tones."""
+        examination = self._examination
+        matrices, scores = refine(examination.spectrum, self._tile, self._candidates.rare(), RARE_KEPT)
+        for index in np.argsort(-scores):
+            if scores[index] < RARE_TONES_MIN:
+                break
+            found = self._try(_homogeneous(matrices[index]), examination.full_side, "rarely moved")
+            if found:
+                return found
+        return []
+
     def swept(self) -> list[Found]:
         """Try every scale of an upright crop, and many of a rotated one, by pilots and tones together."""
         examination = self._examination
@@ -259,6 +277,7 @@ def _homogeneous(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 _STAGES: tuple[Callable[[KeySearch], list[Found]], ...] = (
     KeySearch.still,
     KeySearch.moved,
+    KeySearch.rarely_moved,
     KeySearch.swept,
     KeySearch.projected,
 )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _SHORTLIST = (3, 3, 2)
 """Hypotheses kept of each family: scale only; scale and rotation; two scales (aspect)."""
+_RARE_SHORTLIST = (2, 2, 1, 2)
+"""The same of what happens less often: small crops, upright and turned; a strong squeeze; a small part of a page."""
+_STRETCHED, _SQUEEZED = 0.4, 0.72
+"""Greatest natural logarithm of the ratio of the sides in the two families of two scales."""
 _LEAST_CROP = 0.97
 """Scale from which a rotated matrix is one of a crop, which enlarges, or nearly."""
 _CONTENDERS = 1500
@@ -43,12 +47,14 @@ class _Grid:
 
     Attributes:
         matrices: n × 2 × 2.
-        families: which are of scale only, of scale and rotation, of two scales.
+        families: as in :data:`_SHORTLIST`.
+        rare: as in :data:`_RARE_SHORTLIST`.
         turned_crops: which of the second family do not shrink.
     """
 
     matrices: NDArray[np.float64]
     families: tuple[slice, ...]
+    rare: tuple[slice, ...]
     turned_crops: slice
 
 
@@ -57,17 +63,37 @@ def _grid() -> _Grid:
     scale_only = _similarities(np.exp(np.arange(np.log(0.5), np.log(2.4), 0.002)), np.zeros(1))
     angles = np.deg2rad(np.arange(-45, 45, 0.3))
     scales = np.exp(np.arange(np.log(0.55), np.log(2.35), 0.005))
-    rotated = _similarities(scales, angles)
+    # The larger the scale, the nearer the tones are to the centre of the spectrum: coarser steps will do.
+    small_crops = _similarities(np.exp(np.arange(np.log(2.4), np.log(3.6), 0.002)), np.zeros(1))
+    turned = _similarities(np.exp(np.arange(np.log(2.35), np.log(3.2), 0.005)), angles[::2])
+    small_parts = _similarities(np.exp(np.arange(np.log(0.3), np.log(0.5), 0.002)), np.zeros(1))
+    common = scale_only, _similarities(scales, angles), _stretched()
+    families = (*common, small_crops, turned, _squeezed(), small_parts)
+    ends = np.cumsum([0, *map(len, families)]).tolist()
+    crops = ends[1] + len(angles) * int(np.searchsorted(scales, _LEAST_CROP))
+    slices = tuple(map(slice, ends, ends[1:]))
+    return _Grid(np.concatenate(families), slices[: len(common)], slices[len(common) :], slice(crops, ends[2]))
+
+
+def _stretched() -> NDArray[np.float64]:
     sides = np.exp(np.arange(np.log(0.65), np.log(1.9), 0.006))
     x, y = np.meshgrid(sides, sides, indexing="ij")
     aspect = np.abs(np.log(x / y))
-    chosen = (aspect > 0.008) & (aspect < 0.4)
-    stretched = np.zeros((int(chosen.sum()), 2, 2))
-    stretched[:, 0, 0], stretched[:, 1, 1] = x[chosen], y[chosen]
-    families = (scale_only, rotated, stretched)
-    ends = np.cumsum([0, *map(len, families)]).tolist()
-    crops = ends[1] + len(angles) * int(np.searchsorted(scales, _LEAST_CROP))
-    return _Grid(np.concatenate(families), tuple(map(slice, ends, ends[1:])), slice(crops, ends[2]))
+    return _diagonal(x, y, (aspect > 0.008) & (aspect < _STRETCHED))
+
+
+def _squeezed() -> NDArray[np.float64]:
+    """One side to half at the least (16:9 forced into a square is .56), of whole pictures and of crops to half."""
+    mean = np.exp(np.arange(np.log(0.97), np.log(1.45), 0.006))
+    root = np.exp(np.arange(_STRETCHED, _SQUEEZED, 0.012) / 2)
+    mean, root = np.meshgrid(mean, np.concatenate([root, 1 / root]), indexing="ij")
+    return _diagonal(mean * root, mean / root, np.ones(mean.shape, bool))
+
+
+def _diagonal(x: NDArray[np.float64], y: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    matrices = np.zeros((int(chosen.sum()), 2, 2))
+    matrices[:, 0, 0], matrices[:, 1, 1] = x[chosen], y[chosen]
+    return matrices
 
 
 def _similarities(scales: NDArray[np.float64], angles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,10 +124,17 @@ class Candidates:
 
     def shortlist(self) -> NDArray[np.float64]:
         """A few of each family, n × 2 × 2, the unmoved one first."""
+        return np.concatenate([np.eye(2)[None], self._few(self._grid.families, _SHORTLIST)])
+
+    def rare(self) -> NDArray[np.float64]:
+        """A few of what happens less often, n × 2 × 2: apart, so that they crowd out nothing more common."""
+        return self._few(self._grid.rare, _RARE_SHORTLIST)
+
+    def _few(self, families: tuple[slice, ...], counts: tuple[int, ...]) -> NDArray[np.float64]:
         chosen = np.empty((0, 2, 2))
-        for family, count in zip(self._grid.families, _SHORTLIST, strict=True):
+        for family, count in zip(families, counts, strict=True):
             chosen = np.concatenate([chosen, self._best(family, count, _DISTINCT, chosen)])
-        return np.concatenate([np.eye(2)[None], chosen])
+        return chosen
 
     def turned_crops(self, count: int, distinct: float) -> NDArray[np.float64]:
         """Up to ``count`` that enlarge and turn, n × 2 × 2, of which no two are within ``distinct`` in every entry."""
