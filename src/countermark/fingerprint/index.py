@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from countermark.errors import UsageError
 from countermark.fingerprint.hamming import LANES, Found, Packed, joined, pack_forms, scan
 from countermark.fingerprint.multi_index import REACH, MultiIndex
 from countermark.fingerprint.pdq import NEAR, Fingerprint
@@ -53,7 +54,13 @@ class FingerprintIndex:
         return sum(map(len, self._blocks)) + self._in_tail
 
     def add(self, fingerprint: Fingerprint, reference: int) -> None:
-        """Enter a fingerprint under a reference."""
+        """Enter a fingerprint under a reference.
+
+        Raises:
+            UsageError: the reference is no whole number from 0 to 2**63 - 1.
+        """
+        if not isinstance(reference, int | np.integer) or not 0 <= reference < 1 << 63:
+            raise UsageError("A fingerprint's reference must be an integer from 0 to 2**63 - 1.")
         self.extend(np.array([reference], np.int64), fingerprint.packed.view(np.uint64).reshape(1, LANES))
 
     def extend(self, references: NDArray[np.int64], packed: Packed) -> None:
@@ -87,7 +94,7 @@ class FingerprintIndex:
         Args:
             fingerprint: what to look for.
             within: the greatest distance, 0 to 256.
-            limit: how many hits at most.
+            limit: how many hits at most, from 0.
         """
         return self.query_forms((fingerprint,), within=within, limit=limit)
 
@@ -96,7 +103,7 @@ class FingerprintIndex:
 
         Asking for the eight dihedral forms together is faster than asking for each.
         """
-        if not forms or within < 0:
+        if not forms or within < 0 or limit <= 0:
             return []
         packed = pack_forms(forms)
         references, distances = joined([block.search(packed, within) for block in [*self._blocks, self._tail()]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -63,18 +64,27 @@ def check_key(key: Any) -> bytes:
     return key
 
 
+def whole_number(value: Any) -> int | None:
+    """An integer as Python's own, one of numpy too; None for all else, truth values and numbers with a fraction."""
+    try:
+        return None if isinstance(value, bool) else index(value)
+    except TypeError:
+        return None
+
+
 def check_record_id(record_id: int) -> int:
-    """The record id itself.
+    """The record id as Python's integer (one of numpy's is taken too).
 
     Raises:
         UsageError: it is not an integer in [0, 2**48).
     """
-    if isinstance(record_id, bool) or not isinstance(record_id, int) or not 0 <= record_id < 1 << RECORD_ID_BITS:
+    number = whole_number(record_id)
+    if number is None or not 0 <= number < 1 << RECORD_ID_BITS:
         raise UsageError(
             f"A watermark's record id must be an integer from 0 to 2**{RECORD_ID_BITS} - 1.",
             remedy="Use the record id that the audit log assigned.",
         )
-    return record_id
+    return number
 
 
 def check_pixels(pixels: Any, *, min_side: int = MIN_SIDE) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from countermark.errors import UsageError
 from countermark.fingerprint import MATCH, Fingerprint, FingerprintIndex, Hit, distance
 from countermark.fingerprint.hamming import LANES, pack, scan
 from countermark.fingerprint.index import TAIL
@@ -143,3 +144,16 @@ def test_a_scan_reaches_all_256_bits():
 def test_what_is_no_hash_is_not_packed(faulty):
     with pytest.raises(ValueError, match="hexadecimal"):
         pack(["0" * 64, faulty])
+
+
+@pytest.mark.parametrize("reference", [-1, 2**63, 1.5, "1", None])
+def test_a_reference_that_cannot_be_kept_is_refused(fingerprints, reference):
+    index = FingerprintIndex()
+    with pytest.raises(UsageError, match="reference"):
+        index.add(fingerprints[0], reference)
+    assert len(index) == 0
+
+
+def test_no_hits_are_given_where_none_are_asked_for(fingerprints):
+    index = FingerprintIndex([(fingerprints[0], 7), (fingerprints[0], 8)])
+    assert index.query(fingerprints[0], limit=0) == index.query(fingerprints[0], limit=-1) == []

@@ -166,7 +166,25 @@ def test_impossible_settings_are_refused(key):
         Lattice(key, psnr=12)
 
 
-@pytest.mark.parametrize("record_id", [-1, 2**48, 1.0, True, "1"])
+@pytest.mark.parametrize(
+    "settings", [{"epoch": "1"}, {"epoch": 1.0}, {"epoch": True}, {"keys": {"a": b"x" * 32}}, {"keys": [b"x" * 32]}]
+)
+def test_settings_of_another_type_are_refused_and_not_quoted(key, settings):
+    with pytest.raises(UsageError, match=r"epoch"):
+        Lattice(key, **settings)
+    with pytest.raises(UsageError) as refused:
+        Lattice(key, epoch=key)
+    assert key.decode() not in str(refused.value)
+    with pytest.raises(UsageError, match="dB, not str"):
+        Lattice(key, psnr="40")
+
+
+def test_integers_of_numpy_will_do(mark, key, photographs):
+    marked = Lattice(key, epoch=np.int64(0)).embed(photographs["chelsea"], np.uint64(2**47))
+    assert np.array_equal(marked, mark.embed(photographs["chelsea"], 2**47))
+
+
+@pytest.mark.parametrize("record_id", [-1, 2**48, 1.0, True, np.bool_(True), "1"])
 def test_an_impossible_record_id_is_refused(mark, photographs, record_id):
     with pytest.raises(UsageError, match="record id"):
         mark.embed(photographs["chelsea"], record_id)

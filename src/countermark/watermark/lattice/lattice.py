@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from countermark.errors import UsageError
 from countermark.model.marks import WatermarkDetection, WatermarkState
-from countermark.watermark.interface import MIN_EXAMINED_SIDE, check_key, check_pixels, check_record_id
+from countermark.watermark.interface import MIN_EXAMINED_SIDE, check_key, check_pixels, check_record_id, whole_number
 from countermark.watermark.lattice import keystream, polar
 from countermark.watermark.lattice.detect import Examination, Outcome, detect
 from countermark.watermark.lattice.embed import embed
@@ -41,7 +41,8 @@ class Lattice:
 
     Raises:
         KeyUnavailable: a key is not bytes, or too short.
-        UsageError: the epoch is negative or ``psnr`` out of range, or ``keys`` names another key for ``epoch``.
+        UsageError: an epoch is no integer or negative, ``psnr`` out of range, or ``keys`` no mapping of epochs to
+            keys, or with another key for ``epoch``.
     """
 
     algorithm = "org.countermark.lattice.1"
@@ -49,19 +50,23 @@ class Lattice:
     def __init__(
         self, key: bytes, *, epoch: int = 0, psnr: float = 40.0, keys: Mapping[int, bytes] | None = None
     ) -> None:
-        self._keys = {**(keys or {}), epoch: key}
-        for number, secret in self._keys.items():
-            check_key(secret)
-            if number < 0:
-                raise UsageError(f"A key epoch cannot be negative: {number}.", remedy="Number the keys from 0.")
-        if keys and keys.get(epoch, key) != key:
-            raise UsageError(f"Two different keys are given for epoch {epoch}.", remedy="Give each epoch one key.")
-        if not PSNR_RANGE[0] <= psnr <= PSNR_RANGE[1]:
+        if not isinstance(keys, Mapping | None):
             raise UsageError(
-                f"The watermark's strength of {psnr} dB is out of range.",
-                remedy=f"Choose between {PSNR_RANGE[0]:.0f} and {PSNR_RANGE[1]:.0f} dB; 40 is usual.",
+                f"Further watermark keys must come by epoch, not as {type(keys).__name__}.",
+                remedy="Give a mapping of epochs to keys: {0: the first key, 1: the next}.",
             )
-        self._key, self._epoch, self._psnr = key, epoch, psnr
+        epoch = _check_epoch(epoch)
+        further = {_check_epoch(number): check_key(secret) for number, secret in (keys or {}).items()}
+        if further.get(epoch, key) != key:
+            raise UsageError(f"Two different keys are given for epoch {epoch}.", remedy="Give each epoch one key.")
+        if not isinstance(psnr, int | float) or not PSNR_RANGE[0] <= psnr <= PSNR_RANGE[1]:
+            given = f"{psnr} dB" if isinstance(psnr, int | float) else type(psnr).__name__
+            raise UsageError(
+                f"The watermark's strength must be {PSNR_RANGE[0]:.0f} to {PSNR_RANGE[1]:.0f} dB, not {given}.",
+                remedy="Choose a number in that range; 40 is usual.",
+            )
+        self._key, self._epoch, self._psnr = check_key(key), epoch, float(psnr)
+        self._keys = {**further, epoch: self._key}
 
     def __repr__(self) -> str:
         return f"Lattice(epoch={self._epoch}, psnr={self._psnr}, keys={sorted(self._keys)})"
@@ -125,3 +130,12 @@ class Lattice:
             algorithm=self.algorithm,
             note=trace if outcome.traced else "",
         )
+
+
+def _check_epoch(epoch: int) -> int:
+    number = whole_number(epoch)
+    if number is None or number < 0:
+        # What is no number may be a key in the wrong place: it is not quoted.
+        given = type(epoch).__name__ if number is None else number
+        raise UsageError(f"A key epoch must be an integer from 0, not {given}.", remedy="Number the keys from 0.")
+    return number
