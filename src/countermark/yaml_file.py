@@ -12,8 +12,10 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from countermark.errors import PolicyInvalid
+from countermark.files import open_file
 
 MAX_BYTES: Final = 8_000_000
 
@@ -33,7 +35,7 @@ def read_yaml_file(path: Path, schema: type[Schema], *, at_most: int = MAX_BYTES
             every fault as ``file:line:column``.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(at_most + 1)
     except OSError as error:
         raise PolicyInvalid(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -80,6 +82,8 @@ def _parsed(raw: bytes, name: str) -> Any:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise PolicyInvalid(f"{where}: not valid YAML: {error.problem}.") from error
+    except RecursionError:
+        raise PolicyInvalid(f"{name}: nested too deeply to be read.") from None
     except (YAMLError, ValueError) as error:
         raise PolicyInvalid(f"{name}: not valid YAML: {error}.") from error
 
@@ -89,6 +93,8 @@ def _plain(node: Any) -> Any:
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         return [_plain(value) for value in node]
+    if isinstance(node, ScalarBoolean):  # true or false with an anchor: to Python a number
+        return bool(node)
     return node
 
 

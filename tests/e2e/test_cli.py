@@ -355,6 +355,17 @@ def test_policy_check_names_the_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"{bad}:4" in capsys.readouterr().err
 
 
+def test_policy_check_says_which_stage_stops_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["policy", "check"]) == 0
+    assert "ever stopped" not in capsys.readouterr().out
+    (half := tmp_path / "half.yaml").write_text(
+        "apiVersion: countermark.policy/v1\nkind: Policy\nmetadata: {id: x, version: '1'}\n"
+        "categories: {violence: {prompt: {block: 0.5}}}\n"
+    )
+    assert run(["policy", "check", str(half)]) == 0
+    assert "no image is ever stopped" in capsys.readouterr().out
+
+
 def test_keys_and_config_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["keys", "list"]) == 0
     assert "keys init" in capsys.readouterr().out

@@ -42,4 +42,7 @@ def check(file: Path | None, as_json: bool, home: Path | None) -> int:
                 silent = policy.on_silence(band)
                 told = band.model_dump(exclude_none=True, exclude={"on_not_assessed"}, exclude_defaults=True)
                 console().print(f"    {category} in the {stage}: {told}, not assessed: {silent}")
+    for stage in Stage:
+        if not any(stages.of(stage) for stages in policy.categories.values()):
+            console().print(f"[yellow]![/] no category is named in the {stage}, so no {stage} is ever stopped")
     return 0

@@ -8,11 +8,28 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from countermark.model import Category, Outcome, PolicyRef, Severity, Stage
 
-Score = Annotated[float, Field(ge=0, le=1)]
+
+def _number(value: Any) -> Any:
+    """``block: true`` would be a threshold of 1 otherwise, which hardly anything reaches."""
+    if isinstance(value, (bool, str)):
+        raise ValueError("a threshold is a number")
+    return value
+
+
+Score = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+SeverityThreshold = Annotated[Severity, BeforeValidator(_number)]
 
 
 class _Strict(BaseModel):
@@ -32,9 +49,9 @@ class _Redacting(_Strict):
 class SeverityBand(_Redacting):
     """Outcomes by severity (0, 2, 4, 6), for detectors that judge by agreement rather than by one score."""
 
-    redact: Severity | None = None
-    review: Severity | None = None
-    block: Severity | None = None
+    redact: SeverityThreshold | None = None
+    review: SeverityThreshold | None = None
+    block: SeverityThreshold | None = None
 
 
 class Band(_Redacting):
@@ -62,6 +79,15 @@ class Band(_Redacting):
                     raise ValueError(f"the milder outcome '{milder}' has a higher threshold than '{stricter}'")
         return self
 
+    @model_validator(mode="after")
+    def _stops_something(self) -> Band:
+        thresholds = (one for band in (self, self.severity) for one in (band.redact, band.review, band.block))
+        if all(threshold is None for threshold in thresholds):
+            raise ValueError(
+                "nothing that is found would be stopped: set 'redact', 'review' or 'block', or leave it out"
+            )
+        return self
+
     @property
     def redacts(self) -> bool:
         """Whether any score or severity asks for redaction."""
@@ -73,6 +99,12 @@ class Stages(_Strict):
 
     prompt: Band | None = None
     image: Band | None = None
+
+    @model_validator(mode="after")
+    def _has_a_stage(self) -> Stages:
+        if self.prompt is None and self.image is None:
+            raise ValueError("nothing would be stopped: name 'prompt', 'image' or both, or leave the category out")
+        return self
 
     @model_validator(mode="after")
     def _only_images_are_redacted(self) -> Stages:

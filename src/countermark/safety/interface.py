@@ -112,12 +112,16 @@ def assessed(
     signals: tuple[str, ...] = (),
     regions: tuple[Region, ...] = (),
 ) -> Finding:
-    """A finding with a score in 0..1 (clipped) and a severity of 0, 2, 4 or 6."""
+    """A finding with a score in 0..1 (clipped) and a severity of 0, 2, 4 or 6.
+
+    Raises:
+        ValueError: the score is NaN, which says nothing: least of all that nothing was found.
+    """
     return Finding(
         stage=stage,
         category=category,
         state=FindingState.ASSESSED,
-        score=min(1.0, max(0.0, score)),
+        score=min(max(score, 0.0), 1.0),  # in this order NaN stays NaN, and is refused
         severity=severity,
         detector=detector,
         reason=reason,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,49 @@ def test_faults_carry_file_and_line(text: str, where: str) -> None:
     with pytest.raises(PolicyInvalid) as caught:
         policy(text)
     assert where in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "band",
+    [
+        "{block: true}",  # as a number it would be 1: hardly anything scores that
+        "{block: &a true}",
+        "{redact: no, block: false}",
+        "{block: '0.5'}",
+        "{severity: {block: true}}",
+        "{severity: {block: false}}",
+        "{severity: {block: &a false}}",
+    ],
+)
+def test_a_threshold_is_a_number(band: str) -> None:
+    with pytest.raises(PolicyInvalid, match=r"test\.yaml:4:\d+: categories\.sexual\.image\."):
+        policy(f"categories: {{sexual: {{image: {band}}}}}")
+
+
+@pytest.mark.parametrize("number", ["1", "1.0", "&a 1", "0.5", "5e-1"])
+def test_a_threshold_may_be_written_as_any_number(number: str) -> None:
+    assert policy(f"categories: {{sexual: {{image: {{block: {number}, severity: {{block: 6}}}}}}}}")
+
+
+@pytest.mark.parametrize(
+    "stages",
+    ["{}", "{prompt: }", "{prompt: {}}", "{prompt: {block: }}", "{image: {severity: {}, on_not_assessed: allow}}"],
+)
+def test_a_rule_that_could_stop_nothing_is_refused(stages: str) -> None:
+    with pytest.raises(PolicyInvalid, match="stop"):
+        policy(f"categories: {{sexual: {{prompt: {{block: 0.5}}}}, violence: {stages}}}")
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
+def test_what_is_nested_without_end_is_refused(opening: str) -> None:
+    with pytest.raises(PolicyInvalid, match=r"^test\.yaml: .*nested"):
+        parse_yaml(opening.encode() * 5000, "test.yaml", Policy)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PolicyInvalid, match="pipe"):
+        load_policy(tmp_path / "pipe")
 
 
 def test_aliases_and_other_documents_are_refused() -> None:

@@ -247,3 +247,11 @@ def test_the_joint_digest_changes_with_any_of_them() -> None:
         return CombinedPromptClassifier(First(sexual=0.0), [Another(other) for other in others]).detector.digest
 
     assert len({digest(), digest(Says(hate=0.0)), digest(Says(name="test.other", hate=0.0))}) == 3
+
+
+def test_a_score_that_is_no_number_is_no_finding() -> None:
+    detector = DetectorRef(id="test", version="1")
+    with pytest.raises(ValueError, match="score"):
+        assessed(Stage.PROMPT, Category.VIOLENCE, detector, float("nan"), 0)
+    beyond = [assessed(Stage.PROMPT, Category.VIOLENCE, detector, score, 0).score for score in (-0.5, 1.5)]
+    assert beyond == [0.0, 1.0]
