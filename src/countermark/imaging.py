@@ -147,7 +147,7 @@ def decode(data: bytes, name: str = "the image") -> Raster:
 
 
 def from_array(pixels: NDArray[np.uint8]) -> Raster:
-    """A raster from RGB or RGBA pixels that never were a file.
+    """A raster from RGB or RGBA pixels that never were a file: a copy, whatever becomes of the array meanwhile.
 
     Raises:
         AssetInvalid: not uint8, not H×W×3 or H×W×4, or empty.
@@ -161,8 +161,8 @@ def from_array(pixels: NDArray[np.uint8]) -> Raster:
         raise AssetInvalid(f"The array is empty: its shape is {pixels.shape}.")
     if max(pixels.shape[:2]) > MAX_SIDE:
         raise AssetTooLarge(f"The array is {pixels.shape[1]}×{pixels.shape[0]} pixels.")
-    alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 and pixels[..., 3].min() < 255 else None
-    return Raster(np.ascontiguousarray(pixels[..., :3]), alpha)
+    alpha = np.array(pixels[..., 3], order="C") if pixels.shape[2] == 4 and pixels[..., 3].min() < 255 else None
+    return Raster(np.array(pixels[..., :3], order="C"), alpha)
 
 
 def _decode_opened(image: Image.Image, data: bytes, name: str) -> Raster:

@@ -126,11 +126,11 @@ def test_a_preview_that_cannot_be_looked_at_opens_nothing(build: Make, watching:
 
 
 def test_one_picture_of_a_batch_stops_the_run(build: Make, watching: Settings) -> None:
-    from countermark.compose.layer import _Core
+    from countermark.compose.core import Core
 
     cm = build(settings=watching, image_safety=Reddish(), policy=policy("{block: 0.3}"))
     request = GenerationRequest(prompt=CLEAN_PROMPT, seed=7, steps=STEPS, count=2)
-    results = cm.pipeline.generate(request, _Core(lambda: cm.generator, request, None))
+    results = cm.pipeline.generate(request, Core(lambda: cm.generator, request, None))
     assert [result.outcome for result in results] == ["refused"]
     assert cm.log.size == 1
 

@@ -25,7 +25,7 @@ _EXIT = {"allow": 0, "block": 20, "review": 21, "redact": 21}
     help="A JSON-lines file with a 'text' or 'prompt' field, a .txt file of lines, or a folder of such files.",
 )
 @click.option("--images", type=click.Path(path_type=Path), help="A folder of images.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: the shipped one).")
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file (default: that of the settings).")
 @common
 def command(
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import platform
 import threading
@@ -11,12 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from numpy import uint8
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from countermark import imaging
 from countermark.compose.checking import check, default_image_safety, default_prompt_safety, to_raster
+from countermark.compose.core import Core, reference
 from countermark.compose.home import Home
 from countermark.compose.verifying import verify
 from countermark.compose.witnessing import open_collector
@@ -29,10 +27,8 @@ from countermark.settings import Settings, load_settings
 from countermark.verification import Trust
 
 if TYPE_CHECKING:
-    from countermark.generators import Generator, Watch
+    from countermark.generators import Generator
     from countermark.safety.interface import ImageClassifier, PromptClassifier
-
-_NOT_SHOWN = "The generator shows nothing before it is done: the image was checked when it was finished, not before."
 
 
 class Countermark:
@@ -74,6 +70,8 @@ class Countermark:
         _require(Settings, "Countermark.from_settings(...)", settings=settings)
         _require(Policy, "load_policy(path), or the setting 'policy'", policy=policy)
         _require(SigningIdentity, "credentials.load_identity(...)", identity=identity)
+        _require_classifier("PromptClassifier", prompt_safety=prompt_safety)
+        _require_classifier("ImageClassifier", image_safety=image_safety)
         self.settings = load_settings().settings if settings is None else settings
         self.home = Home(self.settings)
         self._given_generator = generator
@@ -182,9 +180,9 @@ class Countermark:
         check_prompt(prompt)
         if options.get("count", 1) != 1:
             raise UsageError("generate makes one image.", remedy="Call it once for each image, or wrap a pipeline.")
-        options.setdefault("tenant", self.settings.tenant)
+        options["tenant"] = options.get("tenant") or self.settings.tenant
         request = _request(prompt=prompt, **options)
-        return self.pipeline.generate(request, _Core(lambda: self.generator, request, on_step))[0]
+        return self.pipeline.generate(request, Core(lambda: self.generator, request, on_step))[0]
 
     def mark(
         self,
@@ -226,7 +224,7 @@ class Countermark:
             origin = Ingredient(Path(parent).name, imaging.decode(data, str(parent)).media_type, data)
         asked = _request(prompt=prompt, tenant=tenant or self.settings.tenant, actor=actor)
         return self.pipeline.mark(
-            raster, model=_reference(model), prompt=prompt, tenant=asked.tenant, actor=asked.actor, parent=origin
+            raster, model=reference(model), prompt=prompt, tenant=asked.tenant, actor=asked.actor, parent=origin
         )
 
     def wrap(self, pipe: Any, *, actor: str = "", tenant: str | None = None) -> Any:
@@ -246,9 +244,9 @@ class Countermark:
 
     def _run_wrapped(self, request: GenerationRequest, generator: Generator, /) -> Sequence[Result]:
         self.log.check_open()
-        if "tenant" not in request.model_fields_set:
+        if "tenant" not in request.model_fields_set or not request.tenant:
             request = request.model_copy(update={"tenant": self.settings.tenant})
-        return self.pipeline.generate(request, _Core(lambda: generator, request, None))
+        return self.pipeline.generate(request, Core(lambda: generator, request, None))
 
     def check(self, *, prompt: str | None = None, image: Any = None) -> tuple[tuple[Finding, ...], Decision]:
         """Findings and decision for a prompt, an image or both; nothing is generated or recorded."""
@@ -285,45 +283,23 @@ class Countermark:
         self.close()
 
 
-class _Core:
-    """Binds a generator to one request, so that the pipeline need not know how it is called."""
-
-    def __init__(
-        self, generator: Callable[[], Generator], request: GenerationRequest, on_step: Callable[[int, int], None] | None
-    ) -> None:
-        self._generator = generator
-        self._request = request
-        self._on_step = on_step
-
-    @property
-    def model(self) -> ModelRef:
-        generator = self._generator()
-        try:
-            return _reference(generator.model)
-        except AttributeError as error:
-            raise UsageError(
-                f"The generator {type(generator).__name__} has no attribute 'model'.",
-                remedy="Give it one that says which model it is: countermark.model.ModelRef(id=...).",
-            ) from error
-
-    def __call__(
-        self, watch: Watch | None = None, /
-    ) -> tuple[Sequence[NDArray[uint8]], dict[str, str], tuple[str, ...]]:
-        generator = self._generator()
-        # Generators of others may be older than previews, or have nothing to show before they are done.
-        shows = watch is not None and "watch" in inspect.signature(generator.generate).parameters
-        more = {"watch": watch} if shows else {}
-        made = generator.generate(self._request, on_step=self._on_step, **more)
-        notices = made.notices if shows or watch is None else (*made.notices, _NOT_SHOWN)
-        return made.images, {name: str(value) for name, value in made.parameters.items()}, notices
-
-
 def _require(kind: type, instead: str, **given: Any) -> None:
     """Check that what is given, if anything, is of its kind."""
     for name, value in given.items():
         if value is not None and not isinstance(value, kind):
             raise UsageError(
                 f"'{name}' is given as {type(value).__name__}, not {kind.__name__}.", remedy=f"Use {instead}."
+            )
+
+
+def _require_classifier(kind: str, **given: Any) -> None:
+    """Check that what is given, if anything, can be asked; otherwise every request would be refused for its failure."""
+    for name, value in given.items():
+        if value is not None and (isinstance(value, type) or not callable(getattr(value, "assess", None))):
+            what = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+            raise UsageError(
+                f"'{name}' is given as {what}, not an instance of {kind}.",
+                remedy=f"See countermark.safety.{kind} for what it has to have.",
             )
 
 
@@ -338,15 +314,3 @@ def _request(**fields: Any) -> GenerationRequest:
         # The faults without the values: one of them may be the prompt.
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UsageError(f"The request cannot be met: {faults}.") from None
-
-
-def _reference(model: Any) -> ModelRef:
-    if isinstance(model, ModelRef):
-        return model
-    try:
-        return ModelRef(id=model)
-    except ValidationError:
-        given = f"{len(model):,}" if isinstance(model, str) else type(model).__name__
-        raise UsageError(
-            f"A model is named by 1 to 200 characters, not by {given}.", remedy="Say which model made the image."
-        ) from None

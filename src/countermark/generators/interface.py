@@ -34,7 +34,8 @@ class Generated:
 
     Attributes:
         images: RGB, uint8, H×W×3, C-contiguous: as many as the request counts.
-        parameters: what was really used (seed, steps, size, ...), for the record.
+        parameters: what was really used (seed, steps, size, ...), for the record. It is for ever, so what is named like
+            a prompt, contains it, or is longer than 500 characters is left out there, with a notice.
         notices: plain sentences on what differs from the request. They may quote single words of the prompt, so they
             are for the caller's eyes: they belong neither in a log nor in the record.
     """

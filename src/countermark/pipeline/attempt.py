@@ -13,6 +13,8 @@ from countermark.pipeline.timing import Timer
 
 _TOO_SHORT_TO_TELL: Final = 8
 """A shorter prompt ("3", "a cat") may stand in a parameter by chance."""
+_MOST_PARAMETERS, _LONGEST_NAME, _LONGEST_VALUE = 64, 64, 500
+"""Of what a generator tells, in characters: an event is bounded."""
 
 
 class Attempt:
@@ -35,13 +37,27 @@ class Attempt:
         parts.log.begin(self.id, tenant=tenant, time=now())
 
     def used(self, parameters: Mapping[str, str]) -> None:
-        """Put on record what the generator says it used, except what quotes a prompt: that can never be erased."""
-        for name, value in parameters.items():
-            quoted = any(len(text) > _TOO_SHORT_TO_TELL and text in value for text in self.protected.values())
-            if quoted or "prompt" in name.lower():
-                self.notices.append(f"The parameter {name} is not on record: it is, or quotes, a prompt.")
+        """Put on record what the generator says it used.
+
+        What quotes a prompt is left out, for it could never be erased, and what no event can hold; notices tell of it.
+        """
+        for number, (name, value) in enumerate(parameters.items()):
+            why = "there are too many" if number >= _MOST_PARAMETERS else self._unfit(name, value)
+            if why:
+                self.notices.append(f"The parameter {ascii(name[:_LONGEST_NAME])[1:-1]} is not on record: {why}.")
             else:
                 self.params[name] = value
+
+    def _unfit(self, name: str, value: str) -> str:
+        said = value.casefold()
+        quoted = (len(text) > _TOO_SHORT_TO_TELL and text.casefold() in said for text in self.protected.values())
+        if "prompt" in name.lower() or any(quoted):
+            return "it is, or quotes, a prompt"
+        if not (name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME):
+            return f"a name is at most {_LONGEST_NAME} printable ASCII characters"
+        if not (value.isprintable() and len(value) <= _LONGEST_VALUE):
+            return f"a value is at most {_LONGEST_VALUE} printable characters"
+        return ""
 
     def fork(self) -> Attempt:
         """The same request's next image, as an attempt of its own with the same prompt findings."""

@@ -16,6 +16,7 @@ from countermark.errors import (
     AlreadyMarked,
     AssetTooSmall,
     CountermarkError,
+    EventInvalid,
     GenerationFailed,
     PromptInvalid,
     UsageError,
@@ -48,6 +49,7 @@ from countermark.safety.transparent import look_through
 from countermark.watermark.interface import MIN_SIDE
 
 _STOPPED = {"refused": EventType.REFUSED, "held": EventType.HELD}
+_LEFT_OUT = "what was found, and the parameters, could not be recorded"
 T = TypeVar("T")
 _FRAGILE = (
     "The watermark reads, but did not outlive a rehearsed crop with heavy compression: the picture is hard to mark."
@@ -83,12 +85,14 @@ class Pipeline:
             self.parts,
             tenant=request.tenant,
             actor=request.actor,
-            model=core.model,
+            model=None,
             params=_request_params(request),
         )
         attempt.protected = {"prompt": request.prompt}
         if request.negative_prompt:
             attempt.protected["negative_prompt"] = request.negative_prompt
+        # Within the attempt, for this may load the model, and a model that cannot be loaded is a failure like another.
+        attempt.model = self._guarded(attempt, lambda: core.model)
         stopped = self._guarded(attempt, lambda: self._assess_prompt(attempt, request.prompt))
         if stopped is not None:
             return [stopped]
@@ -303,7 +307,11 @@ class Pipeline:
     def _record_failure(self, attempt: Attempt, code: str, cause: BaseException) -> None:
         event = attempt.event(EventType.FAILED, None, error=code)
         try:
-            self.parts.log.append(event, protected=attempt.protected)
+            try:
+                self.parts.log.append(event, protected=attempt.protected)
+            except EventInvalid:  # too long, say: it may be for the very same reason that the attempt failed
+                bare = event.model_copy(update={"params": {}, "checks": (), "reasons": (_LEFT_OUT,)})
+                self.parts.log.append(bare, protected=attempt.protected)
         except CountermarkError as error:
             # The log itself is broken. The attempt's pending row is durable, so the next start records the failure.
             self._log.error("failure not recorded yet", attempt=attempt.id, code=code, audit=error.code)
