@@ -353,7 +353,7 @@ def write_new(path: Path, data: bytes, *, overwrite: bool = False, private: bool
     Raises:
         OutputUnwritable: the folder is missing or closed, the disk is full, or the file exists.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.parent / f".countermark-{secrets.token_hex(8)}.tmp"  # the name itself may be as long as it can be
     try:
         with temporary.open("xb") as file:
             if private:
@@ -364,16 +364,27 @@ def write_new(path: Path, data: bytes, *, overwrite: bool = False, private: bool
         if overwrite:
             temporary.replace(path)
         else:
-            os.link(temporary, path)  # fails where the file exists, unlike rename
+            _name(temporary, path)
     except FileExistsError as error:
         raise OutputUnwritable(
             f"{path} exists already.", remedy="Choose another name, or remove the old file first."
         ) from error
-    except OSError as error:
-        raise OutputUnwritable(f"{path} cannot be written: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise OutputUnwritable(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, unless that is taken."""
+    try:
+        os.link(temporary, path)  # fails where the file exists, unlike rename
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and many shared folders have no hard links
+        path.open("xb").close()  # takes the name; a crash at this very point leaves it to an empty file
+        temporary.replace(path)
 
 
 assert set(_MEDIA_TYPES.values()) == set(get_args(MediaType))

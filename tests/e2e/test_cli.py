@@ -17,6 +17,7 @@ from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, photograph
 from countermark.audit.proof import TlogProof
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
 from countermark.cli.main import run
+from countermark.errors import OutputUnwritable
 
 RUSSIAN = "кошка сидит на столе"
 
@@ -118,6 +119,32 @@ def test_an_existing_output_is_kept(marked: Path, photo_file: Path, capsys: pyte
     assert run(["mark", str(photo_file)]) == 2
     assert "--force" in capsys.readouterr().err
     assert marked.read_bytes() == before
+
+
+def test_a_link_that_leads_nowhere_is_seen_before_any_work(
+    photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link.png").symlink_to("nowhere")
+    assert run(["mark", str(photo_file), "-o", str(tmp_path / "link.png")]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_released_file_that_cannot_be_written_is_kept_and_said_where(
+    photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OutputUnwritable("out.png cannot be written: No space left on device.")
+
+    monkeypatch.setattr("countermark.pipeline.context.write_new", full)
+    assert run(["mark", str(photo_file), "-o", str(tmp_path / "out.png"), "--json"]) == 2
+    error = json_of(capsys)["error"]
+    assert "recorded as entry 0" in error["message"]
+    kept = Path(error["remedy"].rpartition(": ")[2])
+    monkeypatch.undo()
+    monkeypatch.setenv("COUNTERMARK_HOME", str(tmp_path / "home"))
+    shutil.copy(kept, tmp_path / "out.png")
+    assert run(["verify", str(tmp_path / "out.png")]) == 0
 
 
 def test_check_names_category_severity_stage_and_rule(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,4 +76,4 @@ def command(
             actor=actor,
             negative_prompt=negative_prompt,
         )
-    return finish(result, target, as_json=as_json)
+    return finish(result, target, store=cm.parts.objects.url, as_json=as_json)

@@ -60,4 +60,4 @@ def command(
     loaded = load(**{"home": home, "policy": policy, "tenant": tenant, "output.format": target.format})
     with Countermark(loaded.settings) as cm, status("Checking and marking"):
         result = cm.mark(raster, model=model, prompt=prompt, parent=parent, actor=actor)
-    return finish(result, target, as_json=as_json)
+    return finish(result, target, store=cm.parts.objects.url, as_json=as_json)
