@@ -21,6 +21,7 @@ from countermark.audit.tree import verify_consistency, verify_inclusion
 from countermark.errors import (
     AuditClosed,
     AuditError,
+    AuditPoisoned,
     AuditStoreDamaged,
     EventInvalid,
     HomeLocked,
@@ -376,6 +377,24 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(log: AuditLog, kit: Modu
             assert reader.size == number + 1
             assert reader.verify(log.checkpoint()).ok
             assert reader.receipt(number) == log.receipt(number)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "moved"])
+def test_a_file_that_was_taken_away_takes_no_more(log: AuditLog, kit: ModuleType, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "audit.db"
+    log.append(kit.make_event(0))
+    if how == "removed":
+        path.unlink()
+    elif how == "moved":
+        path.rename(tmp_path / "elsewhere.db")
+    else:
+        with sqlite3.connect(path) as source, sqlite3.connect(tmp_path / "backup.db") as backup:
+            source.backup(backup)
+        (tmp_path / "backup.db").replace(path)
+    with pytest.raises(AuditPoisoned, match="removed or replaced"):
+        log.append(kit.make_event(1))
+    with pytest.raises(AuditPoisoned):
+        log.append(kit.make_event(2))
 
 
 def test_a_copied_folder_can_be_read_and_verified(log: AuditLog, kit: ModuleType, tmp_path: Path) -> None:

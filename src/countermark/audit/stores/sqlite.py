@@ -28,6 +28,15 @@ from countermark.errors import AuditError, AuditIndexOutdated, AuditStoreDamaged
 IDLE_READERS = 8
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now; ``None`` where none has."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SqliteStore:
     """The tables of one log.
 
@@ -46,6 +55,7 @@ class SqliteStore:
         self._idle: list[SqliteReader] = []
         self._idle_lock = threading.Lock()
         self._connection = connect_reader(path) if read_only else connect_writer(path)
+        self._file = _identity(path)
         self.writer = SqliteReader(self._connection)
         """Reads inside the writer's own transaction."""
         try:
@@ -125,6 +135,22 @@ class SqliteStore:
             with suppress(sqlite3.Error):  # SQLite rolls back by itself on some errors
                 execute("ROLLBACK")
             raise
+        if durable:
+            self._check_in_place()
+
+    def _check_in_place(self) -> None:
+        """A file that was removed or replaced under its name takes commits as ever, and nobody will find them.
+
+        SQLite refuses that itself, by the same sign, but not where it writes ahead (``SQLITE_READONLY_DBMOVED``).
+
+        Raises:
+            AuditStoreDamaged: that happened.
+        """
+        if _identity(self.path) == self._file:
+            return
+        raise AuditStoreDamaged(
+            f"{self.path} was removed or replaced while it was written to; bring it back before the log is opened again"
+        )
 
     def create(self, origin: str, verifier_key: str) -> None:
         """Make the tables of a new, empty log. Call inside a transaction."""
