@@ -12,7 +12,7 @@ from PIL import Image
 from tests.conftest import CLEAN_PROMPT, held_pixels, photograph
 
 from countermark import Countermark
-from countermark.errors import EventInvalid, GenerationFailed, NotFound, UsageError, WeightsMissing
+from countermark.errors import EventInvalid, GenerationFailed, KeyUnavailable, NotFound, UsageError, WeightsMissing
 from countermark.generators import Generated
 from countermark.imaging import decode
 from countermark.model import DetectorRef, Event, EventType, GenerationRequest, ModelRef, Stage
@@ -167,6 +167,19 @@ def test_a_model_that_cannot_be_loaded_is_a_failure_on_the_record(build: Build, 
     with pytest.raises(NotFound):
         cm.generate(CLEAN_PROMPT)
     assert (newest(cm).type, newest(cm).error) == (EventType.FAILED, "not_found")
+
+
+def test_a_key_that_goes_missing_on_the_way_keeps_nothing_off_the_record(build: Build) -> None:
+    cm = build(generator=Stranger(lambda _: keys.rename(keys.with_name("away")) and Generated(images=(PHOTO,))))
+    keys = cm.home.folder / "keys"
+    assert cm.generate(CLEAN_PROMPT, actor="alice").released
+    assert newest(cm).actor == cm.log.event(0).actor is not None
+    with pytest.raises(KeyUnavailable):
+        cm.generate(CLEAN_PROMPT, actor="alice")
+    assert cm.log.size == 1, "an attempt of somebody who cannot be named is not opened"
+    keys.with_name("away").rename(keys)
+    cm.close()
+    assert build().log.size == 1
 
 
 class Talkative:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from countermark.model import Decision, Event, EventType, Finding, ModelRef, Stage
+from countermark.model import ActorRef, Decision, Event, EventType, Finding, ModelRef, Stage
 from countermark.observe import current_trace_id
 from countermark.pipeline.context import Parts
 from countermark.pipeline.records import blank_event, checks, new_id, now, policy_ref
@@ -18,10 +18,13 @@ _MOST_PARAMETERS, _LONGEST_NAME, _LONGEST_VALUE = 64, 64, 500
 
 
 class Attempt:
-    """The state of one attempt while it runs: what its event will say."""
+    """The state of one attempt while it runs: what its event will say.
+
+    ``actor`` is a pseudonym already: made at the end, a key that is missing by then would keep the outcome unrecorded.
+    """
 
     def __init__(
-        self, parts: Parts, *, tenant: str, actor: str, model: ModelRef | None, params: dict[str, str]
+        self, parts: Parts, *, tenant: str, actor: ActorRef | None, model: ModelRef | None, params: dict[str, str]
     ) -> None:
         self.id = new_id()
         self.parts = parts
@@ -72,7 +75,7 @@ class Attempt:
         return blank.model_copy(
             update={
                 "trace_id": current_trace_id(),
-                "actor": self.parts.pseudonym(self.actor),
+                "actor": self.actor,
                 "model": self.model,
                 "params": self.params,
                 "policy": policy_ref(decision) if decision else self.parts.policy.ref,

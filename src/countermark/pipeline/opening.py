@@ -12,7 +12,7 @@ from countermark.observe import get_logger
 from countermark.pipeline.context import Parts
 from countermark.pipeline.records import blank_event
 
-_INTERRUPTED: Final = "the process ended before the attempt had an outcome"
+_INTERRUPTED: Final = "the process ended, or closed the log, before the attempt had an outcome"
 _UNDER_A_POLICY: Final = (
     EventType.RELEASED,
     EventType.REFUSED,

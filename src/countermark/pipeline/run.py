@@ -84,7 +84,7 @@ class Pipeline:
         attempt = Attempt(
             self.parts,
             tenant=request.tenant,
-            actor=request.actor,
+            actor=self.parts.pseudonym(request.actor),
             model=None,
             params=_request_params(request),
         )
@@ -133,7 +133,8 @@ class Pipeline:
         before = self.parts.watermark.detect(raster.pixels)
         if before.state is WatermarkState.DETECTED and parent is None:
             raise AlreadyMarked(f"The image already carries the mark of record {before.payload}.")
-        attempt = Attempt(self.parts, tenant=tenant, actor=actor, model=model, params={"origin": "marked"})
+        who = self.parts.pseudonym(actor)
+        attempt = Attempt(self.parts, tenant=tenant, actor=who, model=model, params={"origin": "marked"})
         attempt.parent = before.payload or ""
         attempt.notices.extend(raster.notices)
         if prompt:
