@@ -534,3 +534,16 @@ def test_the_name_of_a_file_cannot_pretend_to_be_a_verdict(
     told = capsys.readouterr().out
     assert "\x1b" not in told
     assert not any(line.strip().startswith("VERIFIED") for line in told.splitlines())
+
+
+def test_the_name_of_a_file_does_nothing_to_the_terminal(
+    photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (evil := tmp_path / "a\x1b[2J\x1b[32m.png").write_bytes(b"no image")
+    assert run(["mark", str(evil)]) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert r"a\x1b[2J" in told
+    shutil.copy(photo_file, evil)
+    assert run(["mark", str(evil)]) == 0
+    assert "\x1b" not in capsys.readouterr().out

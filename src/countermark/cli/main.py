@@ -12,7 +12,7 @@ from typing import TextIO
 
 import click
 
-from countermark.cli.output import coloured, home_option, print_json, wants_json
+from countermark.cli.output import coloured, home_option, print_json, printable, wants_json
 from countermark.errors import (
     EXIT_INTERNAL,
     EXIT_USAGE,
@@ -157,12 +157,17 @@ def _report_usage(error: click.ClickException, arguments: list[str]) -> None:
 
 
 def _report(error: CountermarkError, arguments: list[str]) -> None:
-    _tell(coloured("error: ", fg="red", bold=True) + error.message)
-    _tell(coloured("remedy: ", fg="green") + error.remedy)
+    _tell(coloured("error: ", fg="red", bold=True) + _shown(error.message))
+    _tell(coloured("remedy: ", fg="green") + _shown(error.remedy))
     for note in getattr(error, "__notes__", ()):
         _tell(f"note: {note}")
     if wants_json(arguments):
         _print_error(error)
+
+
+def _shown(text: str) -> str:
+    """A message may name files, whose names may hold what moves the cursor and changes colours."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _print_error(error: CountermarkError) -> None:

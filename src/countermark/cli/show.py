@@ -115,7 +115,8 @@ def result_lines(result: Result, path: str | None) -> list[str]:
         lines = [decision_line(result.decision)]
     lines += [f"    [dim]{escape(reason)}[/]" for reason in result.decision.reasons]
     if path and result.asset:
-        lines.append(f"{OK} released {escape(path)} ({result.asset.width}×{result.asset.height}, every mark read back)")
+        size = f"{result.asset.width}×{result.asset.height}"
+        lines.append(f"{OK} released {escape(printable(path))} ({size}, every mark read back)")
     lines.append(f"{OK} recorded as entry {result.index}, event {result.event_id}")
     if result.outcome == "held" and result.decision.stage == "image":
         lines.append(f"{WARN} kept, encrypted, for review: countermark log picture {result.index} -o FILE --reason WHY")
