@@ -146,3 +146,16 @@ def test_what_was_closed_says_so(cm: Countermark, photo: NDArray[np.uint8]) -> N
         assert not told.value.retryable
         assert "Open another Countermark" in told.value.remedy
     cm.close()
+
+
+def test_closing_that_is_interrupted_leaves_nothing_locked(build: Callable[..., Countermark]) -> None:
+    class Interrupted:
+        def stop(self) -> None:
+            raise KeyboardInterrupt
+
+    cm = build()
+    cm.collector = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        cm.close()
+    cm.collector = None
+    build()

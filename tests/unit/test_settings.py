@@ -98,3 +98,15 @@ def test_another_kind_of_database_is_refused_without_showing_its_password() -> N
     with pytest.raises(SettingsInvalid, match=r"audit\.url") as refusal:
         load_settings({"audit.url": "mysql://app:hunter2@db.example/log"}, {})
     assert "hunter2" not in refusal.value.message
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a." * 3000 + "b = 1"])
+def test_a_file_that_is_nested_without_end_is_a_typed_error(text: str) -> None:
+    Path("countermark.toml").write_text(text)
+    with pytest.raises(SettingsInvalid, match="nested"):
+        load_settings()
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    Path("countermark.toml").write_bytes(b"\xef\xbb\xbftenant = 'acme'\r\n")
+    assert load_settings().settings.tenant == "acme"

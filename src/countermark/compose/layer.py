@@ -270,9 +270,11 @@ class Countermark:
         """
         if self.log.forked:
             return
-        if self.collector:
-            self.collector.stop()
-        self.log.close()
+        try:
+            if self.collector:
+                self.collector.stop()
+        finally:  # waiting for witnesses may be interrupted; the home folder is not to stay locked for it
+            self.log.close()
 
     def __enter__(self) -> Countermark:
         return self

@@ -49,7 +49,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, 
     origins: dict[str, str] = {}
     path = _config_path(environ)
     if path is not None:
-        for name, value in _flatten(_read_toml(path)):
+        for name, value in _read_toml(path):
             merged[name], origins[name] = value, str(path)
     for variable, value in sorted(environ.items()):
         if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
@@ -89,12 +89,15 @@ def _config_path(environ: Mapping[str, str]) -> Path | None:
     return Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> list[tuple[str, Any]]:
+    """The values of a file by dotted name; editors on Windows begin it with a byte order mark."""
     try:
         raw = path.read_bytes()
         if len(raw) > MAX_CONFIG_BYTES:
             raise SettingsInvalid(f"{path} holds {len(raw):,} bytes: that is no settings file.")
-        return tomllib.loads(raw.decode("utf-8"))
+        return list(_flatten(tomllib.loads(raw.decode("utf-8-sig"))))
+    except RecursionError:
+        raise SettingsInvalid(f"{path} is nested too deeply to be read.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid(
             f"{path} is not valid TOML: {error}.", remedy=f"Mend {path} at the place named."
