@@ -241,7 +241,8 @@ def test_what_is_verified_is_called_recorded_only_where_that_is_proved(
 
 
 def test_a_trust_file_of_another_kind_is_refused() -> None:
-    for raw in (b"", b"[]", b"{}", b'{"schema": "countermark.trust/1"}', b'{"schema": "x", "log_keys": []}'):
+    nested = b"[" * 100_000
+    for raw in (b"", b"[]", b"{}", b'{"schema": "countermark.trust/1"}', b'{"schema": "x", "log_keys": []}', nested):
         with pytest.raises(UsageError):
             read_trust(raw, "trust.json")
 

@@ -53,7 +53,7 @@ def read_trust(data: bytes, name: str) -> Trust:
         policy = WitnessPolicy.parse(vkeys, int(document.pop("witness_quorum", 0)))
         anchors = Anchors(**{field: str(pem) for field, pem in document.items()})
         return Trust(anchors, log_keys, dict.fromkeys(log_keys, policy) if policy.witnesses else {})
-    except (ValueError, KeyError, TypeError, AttributeError, ProofInvalid, SettingsInvalid) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ProofInvalid, SettingsInvalid) as error:
         raise UsageError(
             f"{name} is not a trust document.", remedy="Ask its owner for: countermark keys export-trust"
         ) from error
