@@ -229,6 +229,13 @@ def test_each_image_of_a_batch_is_an_attempt_of_its_own(cm: Countermark) -> None
     assert len({cm.log.event(i).attempt for i in range(3)}) == 3
 
 
+def test_what_was_released_of_a_batch_before_it_failed_is_told(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    with pytest.raises(AssetTooSmall) as failed:
+        cm.pipeline.generate(ASKED, Given(photo, photograph("coffee", 100), photo))
+    assert types(cm.log) == [EventType.RELEASED, EventType.FAILED, EventType.FAILED]
+    assert any("entries 0" in note for note in failed.value.__notes__)
+
+
 def test_an_attempt_killed_in_the_middle_is_recorded_at_the_next_start(
     build: Callable[..., Countermark], settings: Settings
 ) -> None:

@@ -240,6 +240,10 @@ class Pipeline:
             except BaseException as error:
                 for waiting in attempts[number + 1 :]:
                     self._record_failure(waiting, "batch_aborted", error)
+                if done := [str(result.index) for result in results if result.released]:
+                    error.add_note(
+                        f"Of the same batch these were released before, and are kept: entries {', '.join(done)}."
+                    )
                 raise
         return results
 
