@@ -134,7 +134,7 @@ class Metadata(_Strict):
     """Who answers for the policy."""
 
     id: str = Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    version: str = Field(min_length=1, max_length=50)
+    version: str = Field(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f]+$")  # it stands in every record
     owner: str = Field(default="", max_length=200)
     description: str = Field(default="", max_length=2000)
 

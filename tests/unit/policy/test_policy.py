@@ -165,6 +165,13 @@ def test_what_is_nested_without_end_is_refused(opening: str) -> None:
         parse_yaml(opening.encode() * 5000, "test.yaml", Policy)
 
 
+@pytest.mark.parametrize("version", [r'"\0"', r'"\e[32m1"', r'"1\n"'])
+def test_a_version_is_one_line_that_every_record_can_hold(version: str) -> None:
+    header = HEADER.replace("'1'", version)
+    with pytest.raises(PolicyInvalid, match="version"):
+        parse_yaml((header + VIOLENCE).encode(), "test.yaml", Policy)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PolicyInvalid, match="pipe"):
