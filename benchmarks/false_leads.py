@@ -2,10 +2,11 @@
 
     python -m benchmarks.false_leads [--set NAME ...] [--limit N] [--json FILE]
 
-Every picture of the sets (``reporting`` and ``generated``, unless told otherwise) is marked and put through the attacks of ``countermark bench
-watermark``; each copy whose mark reads, or whose fingerprint is near, is laid over its original as ``verify`` does.
-Forgeries are other pictures of the sets, where the copied mark would have them lie, and pictures whose low frequencies
-were moved towards the recorded ones until the fingerprint matches. About a quarter of an hour on one core.
+Every picture of the sets (``reporting`` and ``generated``, unless told otherwise) is marked and put through the attacks
+of ``countermark bench watermark``; each copy whose mark reads, or whose fingerprint is near, is laid over its original
+as ``verify`` does. Forgeries are other pictures of the sets, where the copied mark would have them lie, and pictures
+whose low frequencies were moved towards the recorded ones until the fingerprint matches. About a quarter of an hour on
+one core.
 """
 
 from __future__ import annotations
