@@ -79,36 +79,21 @@ def register(
         transform: of the watermark's detection; without it, the file is taken for the whole picture, perhaps turned,
             mirrored, or cut a little.
     """
-    source = _luma(original)
+    source = _halved(_luma(original))
     whole = examined.shape[:2]
-    placements = [_whole(whole, source.shape, turns, mirrored) for mirrored in (False, True) for turns in range(4)]
+    placements = [_whole(whole, original.shape, turns, mirrored) for mirrored in (False, True) for turns in range(4)]
     if transform is not None:
-        placements += registrations(transform, (whole[0], whole[1]), (source.shape[0], source.shape[1]))[
+        placements += registrations(transform, (whole[0], whole[1]), (original.shape[0], original.shape[1]))[
             :MAX_PLACEMENTS
         ]
     mine = _luma(examined)
-    best = _best(mine, source, placements)
-    covered = float(best.mask.mean())
-    if 0 < covered < CLOSE_UP:
-        box = _box(best.mask, whole)
-        there = np.array([[1, 0, box[1].start], [0, 1, box[0].start], [0, 0, 1]])
-        best = _best(mine[box], source, [best.placement @ there])
-    return best.overlay(covered)
-
-
-def _best(mine: Luma, source: Luma, placements: list[Matrix]) -> _Tiles:
-    """The placement at which most of the original is found, moved a little where that helps."""
-    shape = mine.shape
-    scale = FRAME / max(shape)
-    frame = max(TILE, round(shape[1] * scale)), max(TILE, round(shape[0] * scale))
-    here = np.asarray(cv2.resize(mine, frame, interpolation=cv2.INTER_AREA), np.float32)
-    tried = [_Tiles.of(one, here, *_laid_over(source, one, shape, frame)) for one in placements]
+    tried = [_Tiles.at(placement, mine, source) for placement in placements]
     tried.sort(key=_Tiles.found_count, reverse=True)
     likely = [tiles for tiles in tried[:FINALISTS] if tiles.found_count() >= ENOUGH * tried[0].found_count()]
-    moved = [_Tiles.of(one.placement, here, *_refined(here, one.original, one.mask)) for one in likely]
+    moved = [tiles.moved() for tiles in likely]
     # What was moved so far that it shows less of the original explains less, not better.
     likely += [one for one, was in zip(moved, likely, strict=True) if one.mask.sum() >= ENOUGH * was.mask.sum()]
-    return max(likely, key=_Tiles.fit)
+    return max(likely, key=_Tiles.fit).overlay()
 
 
 @dataclass(frozen=True)
@@ -116,14 +101,14 @@ class _Tiles:
     """Tile by tile, in rows: how alike file and original are, and which of the two show something there.
 
     Attributes:
-        placement: from pixels of the file to those of the original, before it was moved a little.
+        covered: share of the whole file that lies on the original.
         file: luma in the frame of the comparison.
         original: luma in the same frame.
         mask: pixels of the frame that lie on the original.
         within: tiles that do.
     """
 
-    placement: Matrix
+    covered: float
     file: Luma
     original: Luma
     mask: Mask
@@ -133,7 +118,22 @@ class _Tiles:
     theirs: Luma
 
     @classmethod
-    def of(cls, placement: Matrix, mine: Luma, original: Luma, mask: Mask) -> _Tiles:
+    def at(cls, placement: Matrix, mine: Luma, source: list[Luma]) -> _Tiles:
+        """The original at a placement; where it covers little of the file, in a frame of that part alone."""
+        file, original, mask = _laid_over(source, placement, mine)
+        covered = float(mask.mean())
+        if 0 < covered < CLOSE_UP:
+            box = _box(mask, mine.shape)
+            there = np.array([[1, 0, box[1].start], [0, 1, box[0].start], [0, 0, 1]])
+            file, original, mask = _laid_over(source, placement @ there, mine[box])
+        return cls.of(covered, file, original, mask)
+
+    def moved(self) -> _Tiles:
+        """The same, moved a little so that it fits better."""
+        return _Tiles.of(self.covered, self.file, *_refined(self.file, self.original, self.mask))
+
+    @classmethod
+    def of(cls, covered: float, mine: Luma, original: Luma, mask: Mask) -> _Tiles:
         # Where the original does not reach, the file goes on: an edge there would be detail that nobody drew.
         here, there = _detail(mine), _detail(np.where(mask, original, mine))
         rows, columns = (_starts(side) for side in mine.shape)
@@ -147,7 +147,7 @@ class _Tiles:
             if within[place] and shows[place] > 0:  # of a flat template OpenCV says that it is everywhere
                 around = there[max(0, y - SLACK) : y + TILE + SLACK, max(0, x - SLACK) : x + TILE + SLACK]
                 alike[place] = cv2.matchTemplate(around, here[tile], cv2.TM_CCOEFF_NORMED).max()
-        return cls(placement, mine, original, mask, within, alike, shows, showed)
+        return cls(covered, mine, original, mask, within, alike, shows, showed)
 
     @property
     def shown(self) -> Mask:
@@ -175,15 +175,15 @@ class _Tiles:
         """How well this placement explains what it covers."""
         return self.found_count() - int(self.altered.sum())
 
-    def overlay(self, covered: float) -> Overlay:
+    def overlay(self) -> Overlay:
         shown = int(self.shown.sum())
         return Overlay(
             altered=float(self.altered.sum() / max(1, self.within.sum())),
             lost=1 - self.found_count() / max(1, shown),
             shown=shown,
-            covered=covered,
-            file=_levels(self.file),
-            original=_levels(np.where(self.mask, self.original, self.file)),
+            covered=self.covered,
+            file=_as_bytes(self.file),
+            original=_as_bytes(np.where(self.mask, self.original, self.file)),
             where=_middle_of_largest(self.altered),
         )
 
@@ -202,7 +202,7 @@ def _detail(luma: Luma) -> Luma:
     return np.asarray(cv2.GaussianBlur(luma, (0, 0), FINE) - cv2.GaussianBlur(luma, (0, 0), COARSE), np.float32)
 
 
-def _levels(luma: Luma) -> NDArray[np.uint8]:
+def _as_bytes(luma: Luma) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(luma), 0, 255), np.uint8)
 
 
@@ -231,18 +231,37 @@ def _to_unit_square(shape: tuple[int, ...]) -> Matrix:
     return np.array([[1 / width, 0, 0.5 / width], [0, 1 / height, 0.5 / height], [0, 0, 1]])
 
 
-def _laid_over(
-    original: Luma, onto_original: Matrix, examined: tuple[int, ...], frame: tuple[int, int]
-) -> tuple[Luma, Mask]:
-    """The original in the frame of the file, and the pixels of the frame that lie on it."""
-    into_frame = np.linalg.inv(_to_unit_square((frame[1], frame[0]))) @ _to_unit_square(examined)
+def _halved(luma: Luma) -> list[Luma]:
+    """A picture, half of it, a quarter, and so on: what is laid over small need not be filtered large each time."""
+    levels = [luma]
+    while min(levels[-1].shape) > FRAME:
+        height, width = levels[-1].shape
+        levels.append(np.asarray(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)))
+    return levels
+
+
+def _laid_over(levels: list[Luma], onto_original: Matrix, examined: Luma) -> tuple[Luma, Luma, Mask]:
+    """A file in its frame, the original in the same, and the pixels of the frame that lie on it."""
+    height, width = examined.shape
+    scale = FRAME / max(height, width)
+    frame = max(TILE, round(width * scale)), max(TILE, round(height * scale))
+    into_frame = np.linalg.inv(_to_unit_square((frame[1], frame[0]))) @ _to_unit_square((height, width))
     onto_frame = into_frame @ np.linalg.inv(onto_original)
-    onto_frame /= onto_frame[2, 2]
-    scale = abs(float(np.linalg.det(onto_frame[:2, :2]))) ** 0.5
-    if scale < 1:  # what the frame cannot hold would alias
-        original = cv2.GaussianBlur(original, (0, 0), 0.5 * (scale**-2 - 1) ** 0.5 + 1e-3)
+    shrunk = _scale(onto_frame)
+    original = levels[max(0, min(len(levels) - 1, int(-np.log2(max(shrunk, 1e-6)))))]
+    onto_frame = onto_frame @ np.linalg.inv(_to_unit_square(levels[0].shape)) @ _to_unit_square(original.shape)
+    shrunk = _scale(onto_frame)
+    if shrunk < 1:  # what the frame cannot hold would alias
+        original = cv2.GaussianBlur(original, (0, 0), 0.5 * (shrunk**-2 - 1) ** 0.5 + 1e-3)
     warp = partial(cv2.warpPerspective, M=onto_frame, dsize=frame, flags=cv2.INTER_LINEAR)
-    return np.asarray(warp(original), np.float32), np.asarray(warp(np.ones_like(original))) > 0.999
+    mine = cv2.resize(examined, frame, interpolation=cv2.INTER_AREA)
+    mask = np.asarray(warp(np.ones_like(original))) > 0.999
+    return np.asarray(mine, np.float32), np.asarray(warp(original), np.float32), mask
+
+
+def _scale(matrix: Matrix) -> float:
+    """How much a map enlarges, at the origin."""
+    return float(abs(np.linalg.det(matrix[:2, :2] / matrix[2, 2])) ** 0.5)
 
 
 def _refined(mine: Luma, original: Luma, mask: Mask) -> tuple[Luma, Mask]:
