@@ -26,6 +26,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from countermark.errors import AssetInvalid, AssetTooLarge, CountermarkError, NotFound, OutputUnwritable
 from countermark.files import open_file
 from countermark.model import MediaType
+from countermark.structure import Costly, Metered, check_exif, check_structure
 
 MAX_BYTES: Final = 64 * 2**20
 MAX_SIDE: Final = 8192
@@ -131,10 +132,13 @@ def decode(data: bytes, name: str = "the image") -> Raster:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF")) as image:
+            check_structure(data)
+            with Image.open(Metered(data), formats=("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF")) as image:
                 return _decode_opened(image, data, name)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise AssetTooLarge(f"{name} declares more pixels than {MAX_PIXELS:,}.") from error
+    except Costly as error:
+        raise AssetTooLarge(f"{name} is built so that reading it would cost too much: {error}.") from error
     except MemoryError as error:
         raise AssetTooLarge(f"{name} needs more memory than there is.") from error
     except UnidentifiedImageError as error:
@@ -181,6 +185,8 @@ def _decode_opened(image: Image.Image, data: bytes, name: str) -> Raster:
     if _is_deep(image, data):
         notices.append(_DEEP)
     profile = image.info.get("icc_profile")
+    image.load()
+    check_exif(_exif_of(image))
     upright = ImageOps.exif_transpose(image)
     alpha = _alpha_of(upright, notices)
     rgb = _to_srgb(_to_8_bits(upright, notices), profile, notices)
@@ -197,6 +203,13 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
     arguments = [tile.args for tile in getattr(image, "tile", ())]
     raw_modes = [one if isinstance(one, str) else str(one[0]) for one in arguments if one]
     return any(";16" in mode for mode in raw_modes)
+
+
+def _exif_of(image: Image.Image) -> bytes:
+    """The EXIF block that Pillow would turn the image by; that of a TIFF is the file itself."""
+    raw = image.info.get("Raw profile type exif", "")  # of a PNG, as text
+    block = image.info.get("exif") or bytes.fromhex("".join(raw.split("\n")[3:]))
+    return bytes(block)
 
 
 def _alpha_of(image: Image.Image, notices: list[str]) -> NDArray[np.uint8] | None:
