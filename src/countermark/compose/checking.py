@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from countermark import imaging
+from countermark.credentials.container import has_store_mark
 from countermark.errors import AssetInvalid, CountermarkError
 from countermark.model import Decision, Finding, Stage
 from countermark.observe import get_logger, where_it_broke
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from countermark.safety.interface import ImageClassifier, PromptClassifier
     from countermark.settings import Settings
 
+LOSES_CREDENTIALS = (
+    "The file's own C2PA manifest is not in the marked copy; name the file as its parent to have it carried along."
+)
 _IN_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 _IN_TIFF = frozenset({"CMYK", "LAB", "I", "F"})
 
@@ -185,5 +189,7 @@ def _from_pillow(image: Image.Image) -> imaging.Raster:
 
 
 def _decode(data: bytes, name: str) -> imaging.Raster:
-    """A file's pixels, and the digest by which hash lists may know it."""
-    return replace(imaging.decode(data, name), sha256=hashlib.sha256(data).hexdigest())
+    """A file's pixels, the digest by which hash lists may know it, and what a copy of the pixels loses."""
+    raster = imaging.decode(data, name)
+    lost = (LOSES_CREDENTIALS,) if has_store_mark(data) else ()
+    return replace(raster, sha256=hashlib.sha256(data).hexdigest(), notices=raster.notices + lost)

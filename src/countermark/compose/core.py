@@ -17,6 +17,8 @@ from countermark.model import GenerationRequest, ModelRef
 if TYPE_CHECKING:
     from countermark.generators import Generator, Watch
 
+_SOME_MODEL = "c2pa.types.model"
+"""Of a model that is known by its name alone (C2PA specification 2.4, asset types)."""
 _NOT_SHOWN = "The generator shows nothing before it is done: the image was checked when it was finished, not before."
 
 
@@ -77,7 +79,7 @@ def reference(model: Any) -> ModelRef:
     if isinstance(model, ModelRef):
         return model
     try:
-        return ModelRef(id=model)
+        return ModelRef(id=model, type=_SOME_MODEL)
     except ValidationError:
         given = f"{len(model):,}" if isinstance(model, str) else type(model).__name__
         raise UsageError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from countermark import imaging
-from countermark.compose.checking import check, default_image_safety, default_prompt_safety, to_raster
+from countermark.compose.checking import (
+    LOSES_CREDENTIALS,
+    check,
+    default_image_safety,
+    default_prompt_safety,
+    to_raster,
+)
 from countermark.compose.core import Core, reference
 from countermark.compose.home import Home
 from countermark.compose.verifying import verify
@@ -221,7 +229,10 @@ class Countermark:
                     remedy="Give the path of its file: what it says of itself becomes an ingredient.",
                 )
             data = imaging.read_file(Path(parent))
-            origin = Ingredient(Path(parent).name, imaging.decode(data, str(parent)).media_type, data)
+            media_type = imaging.decode(data, str(parent)).media_type
+            origin = Ingredient(f"parent{imaging.suffix_for(media_type)}", media_type, data)  # names may tell too much
+            if raster.sha256 == hashlib.sha256(data).hexdigest():
+                raster = replace(raster, notices=tuple(note for note in raster.notices if note != LOSES_CREDENTIALS))
         asked = _request(prompt=prompt, tenant=tenant or self.settings.tenant, actor=actor)
         return self.pipeline.mark(
             raster, model=reference(model), prompt=prompt, tenant=asked.tenant, actor=asked.actor, parent=origin

@@ -140,6 +140,13 @@ class Claim:
         positions = [i for i, item in enumerate(self.ingredients) if item.relationship == "parentOf"]
         return positions[0] if positions else None
 
+    @property
+    def source(self) -> SourceType:
+        """How the pixels came about, for manifest and XMP alike: what was edited from a parent is a composite."""
+        if self.parent is not None and self.digital_source_type is SourceType.TRAINED:
+            return SourceType.COMPOSITE_TRAINED
+        return self.digital_source_type
+
 
 def _require(holds: bool, rule: str) -> None:
     if not holds:
@@ -164,7 +171,7 @@ def definition(claim: Claim) -> dict[str, Any]:
         _created("c2pa.metadata", _metadata(claim)),
         _created(RECORD_LABEL, _record(claim)),
     ]
-    if _source_uri(claim) in AI_SOURCE_TYPES:
+    if claim.source.uri in AI_SOURCE_TYPES:
         assertions.append(_created("c2pa.ai-disclosure", _disclosure(claim)))
     if claim.training is not None:
         assertions.append(_created("cawg.training-mining", _training(claim.training)))
@@ -180,13 +187,6 @@ def definition(claim: Claim) -> dict[str, Any]:
 def _created(label: str, data: dict[str, Any]) -> dict[str, Any]:
     """An assertion that the signer vouches for; without ``created`` it would be merely gathered."""
     return {"label": label, "created": True, "data": data}
-
-
-def _source_uri(claim: Claim) -> str:
-    """A file with a parent was edited from it, so it is a composite at least."""
-    if claim.parent is not None and claim.digital_source_type is SourceType.TRAINED:
-        return SourceType.COMPOSITE_TRAINED.uri
-    return claim.digital_source_type.uri
 
 
 # --- assertions -------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def _made(action: str, claim: Claim, when: str, ingredient_ids: list[str]) -> di
     entry: dict[str, Any] = {
         "action": action,
         "when": when,
-        "digitalSourceType": _source_uri(claim),
+        "digitalSourceType": claim.source.uri,
         "softwareAgent": _named_version(public_model_id(claim.model), claim.model.version),
     }
     if ingredient_ids:
@@ -270,7 +270,7 @@ def _metadata(claim: Claim) -> dict[str, Any]:
     """IPTC fields as JSON-LD, the same that :func:`~countermark.credentials.build_xmp` writes."""
     fields = {
         "@context": {"Iptc4xmpExt": IPTC_EXTENSION},
-        "Iptc4xmpExt:DigitalSourceType": _source_uri(claim),
+        "Iptc4xmpExt:DigitalSourceType": claim.source.uri,
         "Iptc4xmpExt:AISystemUsed": public_model_id(claim.model),
     }
     if claim.model.version:

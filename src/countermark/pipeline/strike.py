@@ -76,7 +76,7 @@ def strike(
         ingredients=ingredients,
     )
     with timer("encode"):
-        data = encode(marked, parts.media_type, xmp=build_xmp(event.model), quality=parts.quality)
+        data = encode(marked, parts.media_type, xmp=build_xmp(event.model, source=claim.source), quality=parts.quality)
     with timer("sign"):
         signed = parts.credentials.sign(data, parts.media_type, claim)
     with timer("readback"):
