@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from countermark.credentials.pem import read_pem
 from countermark.errors import KeyUnavailable, OutputUnwritable, SettingsInvalid
 from countermark.keys import KeyInfo, KeyRing, Purpose, resolve, resolve_token
 from countermark.keys.ring import OF_AN_INSTALLATION
+from countermark.settings import load_settings
 
 
 @pytest.fixture
@@ -155,3 +159,79 @@ def test_a_token_is_one_word_that_only_its_owner_reads(tmp_path: Path, monkeypat
         resolve_token((tmp_path / "missing").as_uri())
     with pytest.raises(SettingsInvalid):
         resolve_token("https://x")
+
+
+@pytest.mark.parametrize("mistaken", ["ab" * 32, "sk-secret-of-a-service", "vault://user:secret@host"])
+def test_a_secret_put_where_its_address_belongs_is_not_quoted(mistaken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for read in (resolve, resolve_token):
+        with pytest.raises(SettingsInvalid) as caught:
+            read(mistaken)
+        assert "secret@" not in str(caught.value)
+        assert mistaken not in f"{caught.value} {caught.value.remedy}"
+    monkeypatch.setenv("COUNTERMARK_KEYS__MASTER", mistaken)
+    with pytest.raises(SettingsInvalid, match="never the key") as caught:
+        load_settings()
+    assert mistaken not in f"{caught.value} {caught.value.remedy}"
+
+
+def test_a_file_uri_may_hold_any_letter(tmp_path: Path) -> None:
+    path = tmp_path / "a key? #1 [für uns]"
+    path.write_text("ab" * 32)
+    path.chmod(0o600)
+    for uri in (f"file://{path}", f"file://localhost{path}", f"file:{path}", f"file://{quote(str(path))}"):
+        assert resolve(uri) == bytes.fromhex("ab" * 32)
+
+
+@pytest.mark.parametrize("uri", ["file://keys/master", "file:///a%00b", "file://[x/y", "env://\u2100", "env://"])
+def test_an_address_that_leads_nowhere_is_a_typed_error(uri: str) -> None:
+    with pytest.raises((KeyUnavailable, SettingsInvalid)):
+        resolve(uri)
+
+
+def test_an_environment_variable_of_any_bytes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = bytes(range(224, 256))
+    monkeypatch.setenv("CM_RAW", os.fsdecode(raw))
+    assert resolve("env://CM_RAW") == raw
+    with pytest.raises(KeyUnavailable):
+        resolve_token("env://CM_RAW")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_is_no_key_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(KeyUnavailable, match="a pipe"):  # to open it would wait for ever
+        resolve(f"file://{tmp_path / 'pipe'}")
+    with pytest.raises(KeyUnavailable, match="a pipe"):
+        read_pem(tmp_path / "pipe", private=True)
+    with pytest.raises(KeyUnavailable):
+        read_pem(Path("a\0b"))
+
+
+def test_only_our_own_names_are_key_files(ring: KeyRing) -> None:
+    (ring.folder / "master-\u0660\u0661.key").write_bytes(bytes(32))  # digits, though not ours
+    (ring.folder / "master-01.key\n").write_bytes(bytes(32))
+    assert ring.epochs(Purpose.MASTER) == (0,)
+    assert ring.list()
+
+
+def test_a_file_in_the_place_of_the_folder_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("")
+    with pytest.raises(OutputUnwritable):
+        KeyRing.open(tmp_path / "keys").ensure()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be synced there")
+def test_a_new_key_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written under a key must not outlive it: its name is synced after it is there."""
+    synced: list[set[str]] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            synced.append({path.name for path in tmp_path.joinpath("keys").iterdir()})
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    KeyRing.open(tmp_path / "keys").ensure([Purpose.MASTER])
+    assert synced
+    assert "master-00.key" in synced[-1]

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from countermark.errors import KeyUnavailable
+from countermark.files import check_file
 
 MAX_PEM_BYTES: Final = 1 << 20
 
@@ -24,6 +25,7 @@ def read_pem(path: Path, *, private: bool = False) -> str:
             read (as Kubernetes mounts secrets), never write.
     """
     try:
+        check_file(path)
         status = path.stat()
         if private and os.name == "posix" and status.st_mode & (stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP):
             raise KeyUnavailable(
@@ -40,6 +42,8 @@ def read_pem(path: Path, *, private: bool = False) -> str:
         raise KeyUnavailable(
             f"{path} is not a PEM file.", remedy="Convert it: openssl x509 -inform der -in FILE -out FILE.pem"
         ) from error
+    except ValueError as error:
+        raise KeyUnavailable(f"{path} is a name that no file can have.") from error
 
 
 def parse_certificates(pem: str, where: str) -> list[x509.Certificate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -190,8 +191,9 @@ class _Signer:
                 remedy="Check that the key service answers and allows signing; what it raised is the __cause__.",
             )
         if self._identity.timestamp_url and "http" in str(error):  # nothing else goes over the network
+            said = re.sub(r"//[^/@\s]*@", "//***@", str(error))  # its address may hold a password
             return CredentialFailed(
-                f"The time-stamping authority did not answer: {error}.",
+                f"The time-stamping authority did not answer: {said}.",
                 remedy="Try again, or sign without time-stamps by leaving its address out of the settings.",
             )
         return CredentialFailed(f"The manifest could not be signed: {error}.")

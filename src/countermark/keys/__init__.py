@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from countermark.keys.ring import ROTATED, KeyInfo, KeyRing, Purpose
-from countermark.keys.uri import resolve, resolve_token
+from countermark.keys.uri import is_secret_uri, resolve, resolve_token
 
-__all__ = ["ROTATED", "KeyInfo", "KeyRing", "Purpose", "resolve", "resolve_token"]
+__all__ = ["ROTATED", "KeyInfo", "KeyRing", "Purpose", "is_secret_uri", "resolve", "resolve_token"]

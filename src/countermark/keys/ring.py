@@ -21,9 +21,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.errors import KeyUnavailable, OutputUnwritable
+from countermark.files import sync_folder
 from countermark.keys.uri import SECRET_BYTES, decode_secret, read_private, resolve
 
-_FILE = re.compile(r"^(?P<purpose>[a-z-]+)-(?P<epoch>\d\d)\.key$")
+_FILE = re.compile(r"^(?P<purpose>[a-z-]+)-(?P<epoch>[0-9]{2})\.key")
 
 
 class Purpose(StrEnum):
@@ -164,7 +165,7 @@ class KeyRing:
             return tuple(range(len(self._uris[Purpose(purpose)])))
         if not self.folder.is_dir():
             return ()
-        found = (_FILE.match(path.name) for path in self.folder.iterdir())
+        found = (_FILE.fullmatch(path.name) for path in self.folder.iterdir())
         return tuple(sorted(int(m["epoch"]) for m in found if m and m["purpose"] == purpose))
 
     def list(self) -> list[KeyInfo]:
@@ -188,7 +189,10 @@ class KeyRing:
         return self.folder / f"{purpose}-{epoch:02d}.key"
 
     def _write(self, path: Path, value: bytes) -> bool:
-        """Write a new key file whole or not at all, never over an old one; whether it is ours."""
+        """Write a new key file whole or not at all, never over an old one; whether it is ours.
+
+        It outlives a power cut, as does what will be written under it.
+        """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".new-")  # mode 0600
@@ -198,11 +202,12 @@ class KeyRing:
                     file.flush()
                     os.fsync(file.fileno())
                 os.link(name, path)  # fails where the file exists, unlike rename
+                sync_folder(self.folder)
+            except FileExistsError:
+                return False
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     Path(name).unlink()
-        except FileExistsError:
-            return False
         except OSError as error:
             raise OutputUnwritable(
                 f"The key folder {self.folder} cannot be written: {error.strerror or error}.",

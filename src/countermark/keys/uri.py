@@ -11,9 +11,10 @@ import binascii
 import os
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from countermark.errors import KeyUnavailable, SettingsInvalid
+from countermark.files import check_file
 
 SECRET_BYTES = 32
 MAX_KEY_FILE = 16_384
@@ -44,30 +45,47 @@ def resolve_token(uri: str) -> str:
     return raw.decode("ascii")
 
 
+def is_secret_uri(text: str) -> bool:
+    """Whether a text names a place that can be read, and is not, by mistake, the secret itself."""
+    return text.startswith(("file:", "env:"))
+
+
 def _read(uri: str) -> bytes:
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return read_private(Path(unquote(parts.path)))
-    if parts.scheme == "env":
-        name = parts.netloc or parts.path
+    scheme, _, rest = uri.partition(":")
+    if scheme == "file":
+        return read_private(_path(uri, rest))
+    if scheme == "env":
+        name = rest.removeprefix("//")
         value = os.environ.get(name)
         if value is None:
             raise KeyUnavailable(
                 f"The environment variable {name} that should hold a secret is not set.", remedy=f"Set {name}."
             )
-        return value.encode()
+        return value.encode(errors="surrogateescape")
     raise SettingsInvalid(
-        f"Secrets cannot be read from '{parts.scheme or uri}:'.", remedy="Use file:///path or env://NAME."
+        "A setting that names where a secret is kept holds something else.",  # not quoted: it may be the secret
+        remedy="Use file:///path or env://NAME; never put the secret itself into settings.",
     )
+
+
+def _path(uri: str, rest: str) -> Path:
+    """The path of a ``file:`` URI; ``?`` and ``#`` are letters of a name like any other."""
+    path = rest.removeprefix("//localhost") if rest.startswith("//localhost/") else rest.removeprefix("//")
+    if rest.startswith("//") and not path.startswith("/"):
+        raise SettingsInvalid(
+            f"The address {uri} has no absolute path.", remedy="Use three slashes: file:///run/secrets/name."
+        )
+    return Path(unquote(path))
 
 
 def read_private(path: Path) -> bytes:
     """Read a small file that only its owner may read.
 
     Raises:
-        KeyUnavailable: missing, unreadable, too large, or readable by group or others (POSIX).
+        KeyUnavailable: missing, no file, unreadable, too large, or readable by group or others (POSIX).
     """
     try:
+        check_file(path)
         status = path.stat()
         if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyUnavailable(
@@ -76,8 +94,9 @@ def read_private(path: Path) -> bytes:
         if status.st_size > MAX_KEY_FILE:
             raise KeyUnavailable(f"The key file {path} holds {status.st_size} bytes, more than any key needs.")
         return path.read_bytes()
-    except OSError as error:
-        raise KeyUnavailable(f"The key file {path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise KeyUnavailable(f"The key file {path} cannot be read: {reason}.") from error
 
 
 def decode_secret(raw: bytes, where: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from countermark.keys import ROTATED, Purpose
+from countermark.keys import ROTATED, Purpose, is_secret_uri
 from countermark.safety.adapters.options import ImageOpinion, PromptOpinion
 
 _POSTGRES: Final = r"^(postgres(ql)?://.+)?$"
@@ -312,4 +312,6 @@ class Settings(_Section):
             most = ROTATED.get(purpose, 1)
             if not isinstance(named, str) and not 1 <= len(named) <= most:
                 raise ValueError(f"'{purpose}' takes {'one URI' if most == 1 else f'1 to {most} URIs'}")
+            if not all(is_secret_uri(uri) for uri in ((named,) if isinstance(named, str) else named)):
+                raise ValueError(f"'{purpose}' says where the key is kept, env://NAME or file:///path, never the key")
         return keys
