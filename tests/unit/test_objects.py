@@ -87,3 +87,10 @@ def test_a_cut_object_is_noticed(length: int) -> None:
     sealed, key = seal(PLAIN, "event 1")
     with pytest.raises(AuditStoreDamaged):
         unseal(sealed[:length], key, "event 1")
+
+
+@pytest.mark.parametrize("key", ["../secret", "released/../../secret", "released//x", "a\0b", "\ud800", "", "/etc"])
+def test_a_key_that_no_object_can_have_finds_nothing(tmp_path: Path, key: str) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    with pytest.raises(NotFound):
+        ObjectStore.open(tmp_path / "objects").get(key)

@@ -123,8 +123,8 @@ class ObjectStore:
             data = bytes(result.bytes())
         except FileNotFoundError as error:
             raise NotFound(f"The object store holds no {key}.") from error
-        except (BaseError, OSError) as error:
-            raise NotFound(f"The object {key} cannot be read: {_said(error)}.") from error
+        except (BaseError, OSError, ValueError) as error:  # ValueError: a key that no object can have, as with ".."
+            raise NotFound(f"The object {key!r} cannot be read: {_said(error)}.") from error
         if hashlib.sha256(data).hexdigest() != key.rsplit("/", 1)[-1]:
             raise AuditStoreDamaged(f"The object {key} was changed after it was kept.")
         return data
