@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from countermark import Countermark, Result, verify
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
 from countermark.cli.show import report_lines
 from countermark.compose import read_trust, trust_document
-from countermark.errors import AssetInvalid, NotFound, UsageError
+from countermark.credentials import Anchors, Claim, Credentials, DevelopmentPki, read
+from countermark.errors import AssetInvalid, KeyUnavailable, NotFound, UsageError
 from countermark.fingerprint import RecordedFingerprints, pdq
 from countermark.fingerprint.hamming import pack
 from countermark.fingerprint.snapshot import Snapshot, write_snapshot
@@ -245,6 +247,37 @@ def test_a_trust_file_of_another_kind_is_refused() -> None:
     for raw in (b"", b"[]", b"{}", b'{"schema": "countermark.trust/1"}', b'{"schema": "x", "log_keys": []}', nested):
         with pytest.raises(UsageError):
             read_trust(raw, "trust.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"manifest_pem": "garbage"},
+        {"manifest_pem": "\ud800"},
+        {"development_pem": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"},
+        {"tsa_pem": None},
+        {"manifest_pem": ["a"]},
+        {"log_keys": "abc"},
+        {"log_keys": ["name+00000000+AAAA"]},
+        {"witness_quorum": float("inf")},
+        {"other": "text"},
+    ],
+)
+def test_a_damaged_trust_file_is_refused_and_accuses_no_file(cm: Countermark, change: dict[str, object]) -> None:
+    document = json.loads(trust_document(cm.settings))
+    with pytest.raises(UsageError, match="not a trust document"):
+        read_trust(json.dumps({**document, **change}).encode(), "trust.json")
+
+
+def test_a_trust_file_nested_beyond_reason_is_refused() -> None:
+    with pytest.raises(UsageError):
+        read_trust(b"[" * 500_000, "trust.json")
+
+
+def test_anchors_that_cannot_be_used_are_no_fault_of_the_file(released: Result) -> None:
+    assert released.data is not None
+    with pytest.raises(KeyUnavailable):
+        read(released.data, "image/png", anchors=Anchors(manifest_pem="\ud800"))
 
 
 def test_a_mark_whose_entry_is_gone_fails_the_proof(cm: Countermark, photo: NDArray[np.uint8]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from countermark.audit import NoteVerifier
 from countermark.audit.witness import WitnessPolicy
 from countermark.compose.home import Home
 from countermark.compose.witnessing import witness_policy
@@ -13,6 +14,10 @@ from countermark.errors import KeyUnavailable, ProofInvalid, SettingsInvalid, Us
 from countermark.settings import Settings
 from countermark.verification import Trust
 
+_FAULTS = (
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError),  # of what is no such JSON
+    *(KeyUnavailable, ProofInvalid, SettingsInvalid),
+)
 TRUST_SCHEMA = "countermark.trust/1"
 
 
@@ -48,12 +53,18 @@ def read_trust(data: bytes, name: str) -> Trust:
         document = json.loads(data)
         if document.pop("schema") != TRUST_SCHEMA:
             raise ValueError("another schema")
-        log_keys = tuple(str(key) for key in document.pop("log_keys"))
+        log_keys = tuple(NoteVerifier.parse(key).vkey for key in _texts(document.pop("log_keys")))
         vkeys = [str(key) for key in document.pop("witnesses", [])]
         policy = WitnessPolicy.parse(vkeys, int(document.pop("witness_quorum", 0)))
-        anchors = Anchors(**{field: str(pem) for field, pem in document.items()})
+        anchors = Anchors.parse(dict(zip(document, _texts(list(document.values())), strict=True)), name)
         return Trust(anchors, log_keys, dict.fromkeys(log_keys, policy) if policy.witnesses else {})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ProofInvalid, SettingsInvalid) as error:
+    except _FAULTS as error:
         raise UsageError(
             f"{name} is not a trust document.", remedy="Ask its owner for: countermark keys export-trust"
         ) from error
+
+
+def _texts(values: object) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("not a list of texts")
+    return values

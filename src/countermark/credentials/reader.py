@@ -23,6 +23,7 @@ from countermark.credentials.engine import (
 from countermark.credentials.interpret import absent, broken, interpret
 from countermark.credentials.linter import Problem, lint
 from countermark.credentials.trust import Anchors
+from countermark.errors import KeyUnavailable
 from countermark.model import Manifest
 
 MAX_REPORT_BYTES: Final = 32 * 2**20
@@ -140,9 +141,17 @@ def _report(
     kind: str, data: bytes, sidecar: bytes | None, anchors: Anchors, *, with_lint: bool
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The library's report and, on request, its crJSON; ``None`` for one that is too large or too deep."""
-    with c2pa.Reader(kind, io.BytesIO(data), sidecar, context=reading_context(anchors)) as reader:
+    with c2pa.Reader(kind, io.BytesIO(data), sidecar, context=_context(anchors)) as reader:
         report = _parse(reader.json())
         return report, (_parse(reader.crjson()) or {}) if with_lint else None
+
+
+def _context(anchors: Anchors) -> Any:
+    """The library raises for anchors what it raises for a damaged file, which is not to be blamed for them."""
+    try:
+        return reading_context(anchors)
+    except (C2paError, ValueError) as error:
+        raise KeyUnavailable("The anchors cannot be used.", remedy="Give certificates as PEM: Anchors.load.") from error
 
 
 def _parse(text: str) -> dict[str, Any] | None:

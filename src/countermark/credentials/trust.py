@@ -6,8 +6,8 @@ each group is given a name of its own, and a reader counts a signer as trusted o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +52,17 @@ class Anchors:
         return cls(_load(manifest), _load(development), _load(tsa))
 
     @classmethod
+    def parse(cls, texts: Mapping[str, str], where: str) -> Anchors:
+        """From the PEM texts of the three attributes, each of which may be empty or missing.
+
+        Raises:
+            KeyUnavailable: a text holds no certificate, or a private key; or a name is no attribute.
+        """
+        if unknown := set(texts) - {field.name for field in fields(cls)}:
+            raise KeyUnavailable(f"{where} holds {', '.join(sorted(unknown))}, which is no group of anchors.")
+        return cls(**{name: _checked(pem, where) for name, pem in texts.items() if pem})
+
+    @classmethod
     def for_identity(cls, identity: SigningIdentity) -> Anchors:
         """The anchors that make this identity's own signatures trusted."""
         if identity.development:
@@ -88,16 +99,19 @@ class Anchors:
 def _load(paths: Iterable[Path | str]) -> str:
     joined = ""
     for path in paths:
-        pem = read_pem(Path(path))
-        if "PRIVATE KEY-----" in pem:
-            raise KeyUnavailable(
-                f"{path} holds a private key; anchors are certificates only.",
-                remedy="Never hand a private key to a reader. Extract the certificate: openssl x509 -in FILE",
-            )
-        if len(parse_certificates(pem, str(path))) > MAX_ANCHORS:
-            raise KeyUnavailable(f"{path} holds more than {MAX_ANCHORS} certificates.")
-        joined = _joined(joined, certificates_only(pem))
+        joined = _joined(joined, _checked(read_pem(Path(path)), str(path)))
     return joined
+
+
+def _checked(pem: str, where: str) -> str:
+    if "PRIVATE KEY-----" in pem:
+        raise KeyUnavailable(
+            f"{where} holds a private key; anchors are certificates only.",
+            remedy="Never hand a private key to a reader. Extract the certificate: openssl x509 -in FILE",
+        )
+    if len(parse_certificates(pem, where)) > MAX_ANCHORS:
+        raise KeyUnavailable(f"{where} holds more than {MAX_ANCHORS} certificates.")
+    return certificates_only(pem)
 
 
 def _joined(first: str, second: str) -> str:
