@@ -235,3 +235,11 @@ def test_a_new_key_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.Monk
     KeyRing.open(tmp_path / "keys").ensure([Purpose.MASTER])
     assert synced
     assert "master-00.key" in synced[-1]
+
+
+def test_a_damaged_key_of_the_ring_is_to_be_restored_not_replaced(ring: KeyRing) -> None:
+    (ring.folder / "watermark-00.key").write_bytes(b"")
+    with pytest.raises(KeyUnavailable) as caught:
+        ring.secret(Purpose.WATERMARK)
+    assert "openssl" not in caught.value.remedy
+    assert "backup" in caught.value.remedy

@@ -20,7 +20,6 @@ from countermark.cli.diagnosis import Diagnosis, guarded
 from countermark.cli.doctor_elsewhere import GENERATING, generator, objects, witnesses
 from countermark.cli.output import common, console, load, print_json
 from countermark.errors import EXIT_INTERNAL, CountermarkError, MissingExtra
-from countermark.keys.ring import OF_AN_INSTALLATION
 from countermark.keys.uri import SECRET_BYTES
 from countermark.settings import Settings
 
@@ -238,11 +237,14 @@ def _heeded(settings: Settings) -> Diagnosis:
 
 def _keys(settings: Settings) -> Diagnosis:
     from countermark.compose import Home
+    from countermark.compose.home import LOST
 
-    infos = Home(settings).keys.list()
+    home = Home(settings)
+    infos, missing = home.keys.list(), home.keys.missing()
+    if home.lost_keys():
+        return Diagnosis("keys", "failed", f"gone: {', '.join(missing)}", LOST)
     if not infos:
         return Diagnosis("keys", "warning", "none yet", "countermark keys init")
-    missing = [purpose for purpose in OF_AN_INSTALLATION if all(info.purpose != purpose for info in infos)]
     if missing and settings.home.is_dir():
         return Diagnosis("keys", "warning", f"missing: {', '.join(missing)}", "countermark keys init")
     return Diagnosis("keys", "ok", ", ".join(f"{info.purpose} {info.key_id}" for info in infos))

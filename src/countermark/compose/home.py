@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from countermark.watermark.interface import Watermark
 
 
+LOST = (
+    "Restore them from a backup, or make new ones with: countermark keys init. "
+    "New ones read nothing of what was made with the old."
+)
+
+
 class Home:
     """The folder of one installation (``COUNTERMARK_HOME``) and what lives in it; made only when asked."""
 
@@ -74,7 +80,11 @@ class Home:
 
         Raises:
             OutputUnwritable: the folder cannot be made or written.
+            KeyUnavailable: keys are lost. Others in their place would go unnoticed until somebody asks about a picture
+                that the old ones marked.
         """
+        if lost := self.lost_keys():
+            raise KeyUnavailable(f"Keys are gone from {self.keys.folder}: {', '.join(lost)}.", remedy=LOST)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (OSError, ValueError) as error:  # ValueError: a name that no folder can have
@@ -84,6 +94,10 @@ class Home:
                 remedy="Set COUNTERMARK_HOME to a folder that you own.",
             ) from error
         self.keys.ensure()
+
+    def lost_keys(self) -> tuple[Purpose, ...]:
+        """Keys that are missing beside a log of this folder, so that there must have been some."""
+        return self.keys.missing() if not self.settings.audit.url and self.audit_db.exists() else ()
 
     def note_signer(self) -> NoteSigner:
         """What signs the log's checkpoints."""

@@ -43,6 +43,8 @@ OF_AN_INSTALLATION = tuple(purpose for purpose in Purpose if purpose is not Purp
 ROTATED = {Purpose.WATERMARK: 16, Purpose.MASTER: 100, Purpose.PSEUDONYM: 100}
 """What can be rotated, and how many epochs of it there can be: a watermark has four bits for its own."""
 
+RESTORE = "Restore it from a backup: a new key reads nothing of what was made with the old one."
+
 _ALGORITHMS = {
     Purpose.WATERMARK: "keyed watermark, 256 bits",
     Purpose.AUDIT_LOG: "Ed25519",
@@ -149,7 +151,7 @@ class KeyRing:
         if purpose in self._uris:
             return resolve(self._uris[purpose][chosen])
         path = self._path(purpose, chosen)
-        return decode_secret(read_private(path), str(path))
+        return decode_secret(read_private(path), str(path), remedy=RESTORE)
 
     def secrets(self, purpose: Purpose | str) -> list[bytes]:
         """The secrets of all epochs, the newest first."""
@@ -167,6 +169,10 @@ class KeyRing:
             return ()
         found = (_FILE.fullmatch(path.name) for path in self.folder.iterdir())
         return tuple(sorted(int(m["epoch"]) for m in found if m and m["purpose"] == purpose))
+
+    def missing(self) -> tuple[Purpose, ...]:
+        """What an installation needs and this ring does not hold."""
+        return tuple(purpose for purpose in OF_AN_INSTALLATION if not self.epochs(purpose))
 
     def list(self) -> list[KeyInfo]:
         """What is held, without the secrets. The key id is a truncated SHA-256 that identifies and reveals nothing."""

@@ -99,7 +99,7 @@ def read_private(path: Path) -> bytes:
         raise KeyUnavailable(f"The key file {path} cannot be read: {reason}.") from error
 
 
-def decode_secret(raw: bytes, where: str) -> bytes:
+def decode_secret(raw: bytes, where: str, *, remedy: str = "Make one with: openssl rand -hex 32") -> bytes:
     """32 bytes from raw, hexadecimal or base64 form."""
     if len(raw) == SECRET_BYTES:
         return raw
@@ -111,7 +111,4 @@ def decode_secret(raw: bytes, where: str) -> bytes:
             continue
         if len(value) == SECRET_BYTES:
             return value
-    raise KeyUnavailable(
-        f"The secret at {where} is not {SECRET_BYTES} bytes.",
-        remedy="Make one with: openssl rand -hex 32",
-    )
+    raise KeyUnavailable(f"The secret at {where} is not {SECRET_BYTES} bytes.", remedy=remedy)
