@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from countermark import imaging
-from countermark.errors import AssetTooLarge
+from countermark.credentials import read_xmp
+from countermark.errors import AssetInvalid, AssetTooLarge
 from countermark.structure import Costly, check_exif, check_structure
 
 SIDE = 64
@@ -102,6 +103,12 @@ HOSTILE = {
 def test_a_costly_file_is_refused_before_it_costs(data: bytes) -> None:
     with pytest.raises(AssetTooLarge, match="would cost too much"):
         imaging.decode(data, "it")
+
+
+@pytest.mark.parametrize("kind", ["jpeg, entries of EXIF that overlap", "png, chunks", "gif, a comment"])
+def test_metadata_of_a_costly_file_is_not_read_either(kind: str) -> None:
+    with pytest.raises(AssetInvalid, match="would cost too much"):
+        read_xmp(HOSTILE[kind])
 
 
 @pytest.mark.parametrize("block", [BOMB, b"Exif\0\0" + BOMB, with_sub_directory(1000, 200_000)])

@@ -7,7 +7,6 @@ are personal data. XMP is not signed by itself; the C2PA manifest covers it, as 
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from countermark.credentials.manifest import IPTC_EXTENSION, SourceType, public_model_id, software_version
 from countermark.errors import AssetInvalid
 from countermark.model import ModelRef
+from countermark.structure import Costly, Metered, check_structure
 
 MAX_PACKET: Final = 1 << 20
 MAX_DEPTH: Final = 32
@@ -184,8 +184,11 @@ def _packet(data: bytes) -> bytes | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
+            check_structure(data)
+            with Image.open(Metered(data), formats=("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF")) as image:
                 found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    except Costly as error:
+        raise AssetInvalid(f"The file is built so that reading it would cost too much: {error}.") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise AssetInvalid("The file cannot be read as an image.") from error
     if isinstance(found, str):
