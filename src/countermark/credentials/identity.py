@@ -135,7 +135,7 @@ def load_identity(
         chain_pem=certificates_only(chain_pem),
         key_pem=key_pem,
         alg=algorithm_for(leaf.public_key()),
-        anchors_pem=read_pem(Path(anchors)) if anchors is not None else "",
+        anchors_pem=certificates_only(read_pem(Path(anchors)), str(anchors)) if anchors is not None else "",
         signer=signer,
         timestamp_url=timestamp_url,
     )

@@ -33,17 +33,18 @@ def read_pem(path: Path, *, private: bool = False) -> str:
             )
         if status.st_size > MAX_PEM_BYTES:
             raise KeyUnavailable(f"{path} holds {status.st_size} bytes, more than keys or certificates need.")
-        return path.read_text(encoding="ascii")
+        text = path.read_bytes().decode("ascii", "ignore")  # names of authorities stand in comments, in any letters
     except FileNotFoundError as error:
         raise KeyUnavailable(f"{path} does not exist.") from error
     except OSError as error:
         raise KeyUnavailable(f"{path} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise KeyUnavailable(
-            f"{path} is not a PEM file.", remedy="Convert it: openssl x509 -inform der -in FILE -out FILE.pem"
-        ) from error
     except ValueError as error:
         raise KeyUnavailable(f"{path} is a name that no file can have.") from error
+    if "-----BEGIN " not in text:
+        raise KeyUnavailable(
+            f"{path} is not a PEM file.", remedy="Convert it: openssl x509 -inform der -in FILE -out FILE.pem"
+        )
+    return text
 
 
 def parse_certificates(pem: str, where: str) -> list[x509.Certificate]:
@@ -60,9 +61,9 @@ def parse_certificates(pem: str, where: str) -> list[x509.Certificate]:
         ) from error
 
 
-def certificates_only(pem: str) -> str:
+def certificates_only(pem: str, where: str = "the PEM text") -> str:
     """The certificates of a PEM text, re-encoded, without keys or comments."""
-    return "".join(encode_certificate(item) for item in parse_certificates(pem, "the PEM text"))
+    return "".join(encode_certificate(item) for item in parse_certificates(pem, where))
 
 
 def encode_certificate(certificate: x509.Certificate) -> str:

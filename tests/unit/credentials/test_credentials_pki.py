@@ -149,3 +149,27 @@ def test_missing_and_encrypted_files_are_typed_errors(tmp_path: Path, authority)
     key.write_bytes(b"\xff\xfe")
     with pytest.raises(KeyUnavailable, match="not a PEM"):
         load_identity(chain, key)
+
+
+def test_certificates_may_stand_among_comments_in_any_letters(tmp_path: Path) -> None:
+    identity = DevelopmentPki.ensure(tmp_path / "pki")
+    (tmp_path / "chain.pem").write_bytes(
+        b"\xef\xbb\xbf# F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny\r\n" + identity.chain_pem.encode()
+    )
+    key = tmp_path / "key.pem"
+    key.write_text(identity.key_pem)
+    key.chmod(0o600)
+    assert load_identity(tmp_path / "chain.pem", key).chain_pem == identity.chain_pem
+
+
+def test_a_key_given_as_anchor_is_refused_and_not_kept(tmp_path: Path) -> None:
+    identity = DevelopmentPki.ensure(tmp_path / "pki")
+    (tmp_path / "chain.pem").write_text(identity.chain_pem)
+    key = tmp_path / "key.pem"
+    key.write_text(identity.key_pem)
+    key.chmod(0o600)
+    with pytest.raises(KeyUnavailable, match="no certificate"):
+        load_identity(tmp_path / "chain.pem", key, anchors=key)
+    both = tmp_path / "both.pem"
+    both.write_text(identity.anchors_pem + identity.key_pem)
+    assert "PRIVATE" not in repr(load_identity(tmp_path / "chain.pem", key, anchors=both))
