@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from PIL import TiffImagePlugin, _avif
+from PIL import TiffImagePlugin
 
 MAX_READS: Final = 1_000_000
 """How often a decoder may read from one file: a GIF of 64 MiB, the costliest in use, takes some 530,000."""
@@ -224,6 +224,10 @@ def _check_boxes(data: bytes) -> None:
 
 def _check_avif(data: bytes) -> None:
     """Its EXIF block, which Pillow parses as it opens the file."""
+    try:
+        from PIL import _avif
+    except ImportError:  # built without AVIF, of which Pillow will open nothing
+        return
     with contextlib.suppress(ValueError, OSError, RuntimeError, SyntaxError):  # damaged: opening it will say so
         *_, exif, _orientation, _xmp = _avif.AvifDecoder(data, "auto", 1).get_info()
         check_exif(exif or b"")
