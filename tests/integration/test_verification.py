@@ -18,7 +18,7 @@ from countermark import Countermark, Result, verify
 from countermark.cli.demo_attacks import edit_pixels_keep_manifest, repost
 from countermark.cli.show import report_lines
 from countermark.compose import read_trust, trust_document
-from countermark.credentials import Anchors, Claim, Credentials, DevelopmentPki, read
+from countermark.credentials import Anchors, read
 from countermark.errors import AssetInvalid, KeyUnavailable, NotFound, UsageError
 from countermark.fingerprint import RecordedFingerprints, pdq
 from countermark.fingerprint.hamming import pack
