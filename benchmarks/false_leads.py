@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from countermark.bench import images
 from countermark.bench.adversary import bent
 from countermark.bench.attacks import ATTACKS
+from countermark.bench.attacks.attack import LIMITS
 from countermark.fingerprint import MATCH, NEAR, dihedral, distance, pdq
 from countermark.verification.compare import beside
 from countermark.verification.registration import register
@@ -52,7 +53,8 @@ def cases(
         transform = lattice.detect(copy).transform
         near = min(distance(form, recorded) for form in dihedral(copy)) <= NEAR
         if near or transform is not None:
-            yield "something put over it" if name in PUT_OVER else "honest copies", name, copy, transform
+            kind = "honest copies, at the limits" if attack.group == LIMITS else "honest copies"
+            yield "something put over it" if name in PUT_OVER else kind, name, copy, transform
         if name in COPIED_ONTO and transform is not None:
             for other in others:
                 yield "another picture, the mark copied", name, cv2.resize(other, copy.shape[1::-1]), transform
