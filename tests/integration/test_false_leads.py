@@ -119,6 +119,63 @@ def test_what_was_put_around_it_is_said(cm: Countermark, marked: Pixels) -> None
     assert any("Only 32% of the file lies on the recorded picture" in reason for reason in report.reasons)
 
 
+# --- plain pictures: nothing to compare is no contradiction -----------------------------------------------------------
+
+
+def sky(height: int, width: int = 512) -> Pixels:
+    down = np.linspace((60, 150, 230), (130, 200, 245), height)
+    return np.broadcast_to(np.rint(down).astype(np.uint8)[:, None], (height, width, 3)).copy()
+
+
+def released_pixels(cm: Countermark, picture: Pixels) -> Pixels:
+    data = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(picture))[0].data
+    assert data is not None
+    return decode(data).pixels
+
+
+def test_a_cut_out_of_plain_sky_is_not_accused(cm: Countermark, photo: Pixels) -> None:
+    pixels = released_pixels(cm, np.concatenate([sky(220), photo[220:]]))
+    report = cm.verify(jpeg(pixels[:180], 90))
+    assert report.evidence.watermark.state == "detected"
+    assert report.verdict is Verdict.RECOVERED, report.reasons
+    assert report.evidence.original.state == "skipped"
+    assert any("too plain to be compared" in reason for reason in report.reasons)
+
+
+def test_what_is_drawn_over_a_cut_out_of_plain_sky_is_said(cm: Countermark, photo: Pixels) -> None:
+    pixels = released_pixels(cm, np.concatenate([sky(220), photo[220:]]))[:180].copy()
+    pixels[30:150, 40:240] = photograph("chelsea", 240)[:120, :200]
+    report = cm.verify(jpeg(pixels, 90))
+    assert report.evidence.original.state == "altered", report.reasons
+
+
+def test_a_plain_picture_is_recovered_however_it_was_edited(cm: Countermark) -> None:
+    pixels = released_pixels(cm, sky(512))
+    page = np.full((900, 800, 3), 245, np.uint8)
+    page[250:762, 150:662] = pixels
+    for edited in (pixels[:, :256], pixels[100:300], np.ascontiguousarray(pixels[..., ::-1]), page):
+        report = cm.verify(jpeg(edited, 90))
+        assert report.evidence.watermark.state == "detected"
+        assert report.verdict is Verdict.RECOVERED, report.reasons
+        assert report.evidence.original.state == "skipped", report.evidence.original
+
+
+# --- an original that cannot be compared ------------------------------------------------------------------------------
+
+
+def test_why_the_original_was_not_compared_is_said(cm: Countermark, marked: Pixels, released: Result) -> None:
+    assert released.asset is not None
+    (kept,) = (cm.home.folder / "objects" / "released").rglob(released.asset.sha256)
+    kept.write_bytes(b"another file")
+    changed = cm.verify(jpeg(marked))
+    kept.unlink()
+    gone = cm.verify(jpeg(marked))
+    for report, why in ((changed, "was changed after it was kept"), (gone, "The object store holds no released/")):
+        assert report.verdict is Verdict.RECOVERED
+        assert report.evidence.original.state == "skipped"
+        assert any("could not be compared with the kept original" in one and why in one for one in report.reasons)
+
+
 # --- transparency -----------------------------------------------------------------------------------------------------
 
 

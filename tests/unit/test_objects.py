@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,24 @@ def test_a_key_that_no_object_can_have_finds_nothing(tmp_path: Path, key: str) -
     (tmp_path / "secret").write_bytes(b"x")
     with pytest.raises(NotFound):
         ObjectStore.open(tmp_path / "objects").get(key)
+
+
+def test_a_reader_soon_gives_up_on_a_store_that_is_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class OutOfOrder(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), OutOfOrder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name, value in (("ALLOW_HTTP", "true"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        with pytest.raises(NotFound, match="cannot be read"):
+            ObjectStore.open("s3://images", patient=False).get(f"released/00/{64 * '0'}")
+        server.shutdown()
+    assert len(asked) == 3

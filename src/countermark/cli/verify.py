@@ -20,7 +20,9 @@ MAX_SIDE_FILE_BYTES = 1 << 20
 
 @click.command("verify")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--offline", is_flag=True, help="Use no network (verify never does; the flag says so in scripts).")
+@click.option(
+    "--offline", is_flag=True, help="For scripts that say so: verify uses no network but for a log or store elsewhere."
+)
 @click.option(
     "--receipt",
     "--bundle",

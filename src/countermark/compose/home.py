@@ -134,9 +134,9 @@ class Home:
             log.verifier_key = format_vkey(log.origin, key)
         return log
 
-    def open_objects(self) -> ObjectStore:
-        """Where released images and manifests are kept."""
-        return ObjectStore.open(self.settings.objects or self.folder / "objects")
+    def open_objects(self, *, patient: bool = True) -> ObjectStore:
+        """Where released images and manifests are kept; ``patient`` as of :meth:`ObjectStore.open`."""
+        return ObjectStore.open(self.settings.objects or self.folder / "objects", patient=patient)
 
     def watermark(self) -> Watermark:
         """The watermark that settings name, keyed from the ring, every live epoch tried when detecting."""

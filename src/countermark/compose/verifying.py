@@ -40,7 +40,7 @@ def open_sources(
         foreign=ForeignMarks(),
         log=log,
         fingerprints=fingerprints,
-        objects=home.open_objects() if log is not None else None,
+        objects=home.open_objects(patient=False) if log is not None else None,
         receipts=tuple(receipts),
         cosigned=_cosigned(home) if settings.audit.witnesses else None,
     )
@@ -60,7 +60,9 @@ def verify(
     receipts: Sequence[Receipt] = (),
     trust: Trust | None = None,
 ) -> VerificationReport:
-    """What can be proved about one file. Nothing is recorded, and the network is never used.
+    """What can be proved about one file. Nothing is recorded.
+
+    The network is used for nothing but a log or an object store that settings place elsewhere.
 
     Args:
         file: a path or the file's bytes.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["released", "held", "manifests"]
 MAX_OBJECT_BYTES = 128 * 2**20
+_SOON_GIVEN_UP: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 
 
 class _Threads:
@@ -58,8 +59,13 @@ class ObjectStore:
         self.url = url
 
     @classmethod
-    def open(cls, url: str | Path) -> ObjectStore:
+    def open(cls, url: str | Path, *, patient: bool = True) -> ObjectStore:
         """A store at a folder or an object-store URL (``s3://…``, ``gs://…``, ``az://…``).
+
+        Args:
+            url: the folder or the URL.
+            patient: whether a store that does not answer is asked again for three minutes. Otherwise it is given up
+                after two more tries or, where it is silent, after half a minute.
 
         Raises:
             OutputUnwritable: the folder cannot be made, or the URL is not understood.
@@ -67,7 +73,7 @@ class ObjectStore:
         text = str(url)
         try:
             if "://" in text and not text.startswith("file://"):
-                return cls(from_url(text), text)
+                return cls(from_url(text, retry_config=None if patient else _SOON_GIVEN_UP), text)
             folder = Path(text.removeprefix("file://"))
             return cls(LocalStore(folder, mkdir=True), str(folder), folder)
         except (BaseError, OSError, ValueError) as error:

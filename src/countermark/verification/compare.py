@@ -9,14 +9,14 @@ What is compared is what one sees: a transparent file on white and on black, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import CountermarkError
-from countermark.fingerprint import NEAR, Fingerprint, classify, dihedral, distance, pdq
+from countermark.fingerprint import MIN_QUALITY, NEAR, Fingerprint, classify, dihedral, distance, pdq
 from countermark.imaging import Raster, decode
 from countermark.model import FingerprintEvidence, OriginalEvidence, OutputRecord, WatermarkDetection
 from countermark.verification.collect import Collected
@@ -63,13 +63,13 @@ def compare(collected: Collected, record: Record | None, sources: Sources) -> Co
     raster, mark = collected.raster, collected.watermark
     if record.route == "file digest":  # these very bytes: transparency and all
         return _compare(raster.pixels, None, recorded, mark)
-    original = _kept_original(output, sources)
+    original, missing = _kept_original(output, sources)
     worst = max((_likest(view, original, recorded, mark) for view in _views(raster)), key=_gravity)
     if original is None and raster.alpha is not None and worst.fingerprint.state in ("none", "skipped"):
         note = "Part of the file is transparent: whether it shows that picture, only the kept original could tell."
         veiled = FingerprintEvidence(state="skipped", distance=worst.fingerprint.distance, note=note)
-        return Compared(veiled, NOT_COMPARED, veiled=True)
-    return worst
+        return Compared(veiled, missing, veiled=True)
+    return worst if original is not None else replace(worst, original=missing)
 
 
 @dataclass(frozen=True)
@@ -127,19 +127,22 @@ def _part(overlay: Overlay, tiles: OriginalEvidence) -> FingerprintEvidence:
     first, second = (pdq.compute(np.repeat(luma[..., None], 3, axis=2)) for luma in (overlay.file, overlay.original))
     apart = distance(first, second)
     state: State = classify(apart)
-    if state == "none" and tiles.state in ("same", "altered"):
-        state = "skipped"  # what was put over a part of it weighs more in so coarse a picture than in the tiles
+    if state == "none" and (tiles.state in ("same", "altered") or second.quality < MIN_QUALITY):
+        # What was put over a part weighs more in so coarse a picture than in the tiles; that of a plain one is noise.
+        state = "skipped"
     note = "Compared with the part of the kept original that the watermark's geometry points to."
     return FingerprintEvidence(state=state, distance=apart, note=note)
 
 
-def _kept_original(output: OutputRecord, sources: Sources) -> Raster | None:
-    if sources.objects is None or not output.object_key:
-        return None
-    try:
-        return decode(sources.objects.get(output.object_key), "the kept original")
-    except CountermarkError:
-        return None
+def _kept_original(output: OutputRecord, sources: Sources) -> tuple[Raster | None, OriginalEvidence]:
+    """The original, and what is to be said where there is none."""
+    why = "The original is not at hand to compare the picture with."
+    if sources.objects is not None and output.object_key:
+        try:
+            return decode(sources.objects.get(output.object_key), "the kept original"), NOT_COMPARED
+        except CountermarkError as error:
+            why = f"The picture could not be compared with the kept original: {error.message}"
+    return None, OriginalEvidence(state="skipped", note=why)
 
 
 def beside(overlay: Overlay) -> OriginalEvidence:

@@ -169,7 +169,7 @@ def _original_sentences(original: OriginalEvidence) -> list[str]:
             " added, covered or removed there."
         ],
         "different": ["Tile by tile, most of it differs from the kept original."],
-        "skipped": [],
+        "skipped": [original.note],
     }[original.state]
     covered = original.covered
     if original.state != "different" and covered is not None and covered < WHOLLY_COVERED:

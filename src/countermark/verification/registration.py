@@ -39,6 +39,8 @@ MAX_PLACEMENTS = 16
 FINALISTS = 3
 ENOUGH = 0.8
 """Share of what the best placement explains from which another is considered too."""
+EXPLAINED = 0.4
+"""Share of what the original shows at a placement that has to be found for the file to lie there."""
 
 Matrix = NDArray[np.float64]
 Luma = NDArray[np.float32]
@@ -79,16 +81,20 @@ def register(
         transform: of the watermark's detection; without it, the file is taken for the whole picture, perhaps turned,
             mirrored, or cut a little.
     """
-    source = _halved(_luma(original))
-    whole = examined.shape[:2]
-    placements = [_whole(whole, original.shape, turns, mirrored) for mirrored in (False, True) for turns in range(4)]
+    source, mine = _halved(_luma(original)), _luma(examined)
+    whole = [
+        _whole(examined.shape, original.shape, turns, mirrored) for mirrored in (False, True) for turns in range(4)
+    ]
+    by_mark: list[Matrix] = []
     if transform is not None:
-        placements += registrations(transform, (whole[0], whole[1]), (original.shape[0], original.shape[1]))[
-            :MAX_PLACEMENTS
-        ]
-    mine = _luma(examined)
-    tried = [_Tiles.at(placement, mine, source) for placement in placements]
-    tried.sort(key=_Tiles.found_count, reverse=True)
+        height, width = examined.shape[:2]
+        by_mark = registrations(transform, (height, width), (original.shape[0], original.shape[1]))[:MAX_PLACEMENTS]
+    tried = [_Tiles.at(placement, mine, source) for placement in (*whole, *by_mark)]
+    if by_mark and not any(map(_Tiles.explains, tried)):
+        # A part that is plain, such as a sky, is found nowhere: it is compared where the mark says that it lies.
+        most = max(tiles.covered for tiles in tried[len(whole) :])
+        tried = [tiles for tiles in tried[len(whole) :] if tiles.covered >= ENOUGH * most]
+    tried.sort(key=lambda tiles: (tiles.found_count(), tiles.fit()), reverse=True)
     likely = [tiles for tiles in tried[:FINALISTS] if tiles.found_count() >= ENOUGH * tried[0].found_count()]
     moved = [tiles.moved() for tiles in likely]
     # What was moved so far that it shows less of the original explains less, not better.
@@ -170,6 +176,11 @@ class _Tiles:
 
     def found_count(self) -> int:
         return int(self.found.sum())
+
+    def explains(self) -> bool:
+        """Whether enough of what the original shows here is found for the file to lie here."""
+        shown = int(self.shown.sum())
+        return shown >= MIN_TILES and self.found_count() >= EXPLAINED * shown
 
     def fit(self) -> int:
         """How well this placement explains what it covers."""

@@ -16,7 +16,7 @@ from countermark.verification.resolve import Record, Resolved, resolve
 
 
 def verify_bytes(data: bytes, name: str, sources: Sources) -> VerificationReport:
-    """Everything that can be proved about one file, offline.
+    """Everything that can be proved about one file.
 
     Args:
         data: the file's bytes; at most 64 MiB.
