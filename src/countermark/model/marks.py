@@ -115,8 +115,8 @@ class OriginalEvidence(Frozen):
     """What is left of the kept original's picture in the file, compared tile by tile.
 
     A fingerprint says that two pictures are alike as a whole, and can be computed against; this cannot be said of it.
-    ``skipped`` stands where the file is the recorded one, or where the original cannot be read or is too plain: then
-    ``note`` says why.
+    ``skipped`` stands where the file is the recorded one, or where the original cannot be read, or either is too
+    plain or too small: then ``note`` says why.
 
     Attributes:
         altered: share of the file's tiles, of those on the original, in which something else is to be seen, 0 to 1.

@@ -148,7 +148,9 @@ def _kept_original(output: OutputRecord, sources: Sources) -> tuple[Raster | Non
 def beside(overlay: Overlay) -> OriginalEvidence:
     """What an overlay says."""
     if overlay.shown < MIN_TILES and overlay.altered < ALTERED:
-        return OriginalEvidence(state="skipped", note="The original is too plain to be compared tile by tile.")
+        return OriginalEvidence(
+            state="skipped", note="There is too little detail to compare it with the original tile by tile."
+        )
     gone = overlay.lost if overlay.shown >= MIN_TILES else 0.0
     state: Literal["same", "altered", "different"] = "altered" if overlay.altered >= ALTERED else "same"
     if max(overlay.altered, gone) >= DIFFERENT:

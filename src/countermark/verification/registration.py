@@ -22,6 +22,8 @@ from countermark.watermark import registrations
 
 FRAME = 256
 """Longer side, in pixels, of the frame in which the file and the original are compared."""
+ENLARGED = 2
+"""How many times as large as the file the frame is at most: in a thumbnail drawn larger, blocks of JPEG are detail."""
 TILE = 24
 FINE, COARSE = 1.0, 4.0
 """Standard deviations, in pixels, of the two blurs between which detail lies. A fingerprint is made of what is coarser:
@@ -32,7 +34,7 @@ MIN_STRUCTURE = 2.0
 """Standard deviation of detail, in levels, from which a tile of the original shows something."""
 MIN_CORRELATION = 0.65
 MIN_TILES = 8
-"""A picture of which fewer tiles show something is too plain to be compared."""
+"""A picture of which fewer tiles show something is too plain, or too small, to be compared."""
 CLOSE_UP = 0.5
 """Where less of the file than this lies on the original, as much as does is compared in a frame of its own."""
 MAX_PLACEMENTS = 16
@@ -254,7 +256,7 @@ def _halved(luma: Luma) -> list[Luma]:
 def _laid_over(levels: list[Luma], onto_original: Matrix, examined: Luma) -> tuple[Luma, Luma, Mask]:
     """A file in its frame, the original in the same, and the pixels of the frame that lie on it."""
     height, width = examined.shape
-    scale = FRAME / max(height, width)
+    scale = min(FRAME / max(height, width), ENLARGED)
     frame = max(TILE, round(width * scale)), max(TILE, round(height * scale))
     into_frame = np.linalg.inv(_to_unit_square((frame[1], frame[0]))) @ _to_unit_square((height, width))
     onto_frame = into_frame @ np.linalg.inv(onto_original)

@@ -37,6 +37,17 @@ def test_what_is_put_over_a_part_alters_that_part(attack: str) -> None:
     assert overlay.lost < DIFFERENT
 
 
+@pytest.mark.parametrize("side", [48, 64, 96, 150])
+def test_a_thumbnail_is_the_picture_and_that_of_another_is_not(side: int) -> None:
+    names = ("coffee", "chelsea", "astronaut")
+    small = [np.asarray(cv2.resize(photograph(name), (side, side), interpolation=cv2.INTER_AREA)) for name in names]
+    for number, name in enumerate(names):
+        overlay = register(ATTACKS["JPEG 75"].effect(small[number]), photograph(name))
+        assert overlay.shown >= MIN_TILES
+        assert max(overlay.altered, overlay.lost) < ALTERED, (name, overlay.altered, overlay.lost)
+        assert register(small[number - 1], photograph(name)).lost > DIFFERENT
+
+
 @pytest.mark.parametrize("name", ["astronaut", "rocket", "chelsea"])
 def test_another_picture_shows_nothing_of_it(name: str) -> None:
     overlay = register(photograph(name), photograph("coffee"))
