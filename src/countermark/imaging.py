@@ -30,6 +30,7 @@ from countermark.structure import Costly, Metered, check_exif, check_structure
 
 MAX_BYTES: Final = 64 * 2**20
 MAX_SIDE: Final = 8192
+_ROWS: Final = 256
 MAX_PIXELS: Final = MAX_SIDE * MAX_SIDE
 MAX_ICC: Final = 4 * 2**20
 
@@ -89,9 +90,12 @@ class Raster:
         """What is to be seen on a grey ground of ``level`` (0 black to 255 white): RGB, uint8, H×W×3."""
         if self.alpha is None:
             return self.pixels
-        share = self.alpha[..., None].astype(np.float32) / np.float32(255)
-        shown = self.pixels * share + np.float32(level) * (1 - share)
-        return np.ascontiguousarray(np.rint(shown).astype(np.uint8))
+        shown = np.empty_like(self.pixels, order="C")
+        for top in range(0, self.height, _ROWS):  # of a large picture all rows at once would take gigabytes
+            rows = slice(top, top + _ROWS)
+            share = self.alpha[rows, :, None].astype(np.float32) / np.float32(255)
+            shown[rows] = np.rint(self.pixels[rows] * share + np.float32(level) * (1 - share))
+        return shown
 
 
 def read_file(path: Path) -> bytes:

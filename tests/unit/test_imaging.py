@@ -6,6 +6,7 @@ import io
 import os
 import resource
 import struct
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
@@ -491,3 +492,16 @@ def test_the_name_decides_the_format() -> None:
     assert media_type_for(Path("a.JPG")) == "image/jpeg"
     with pytest.raises(OutputUnwritable, match="format"):
         media_type_for(Path("a.bmp"))
+
+
+def test_a_large_transparent_picture_is_laid_on_a_ground_in_little_memory() -> None:
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (1500, 1000, 3), np.uint8)
+    alpha = random.integers(0, 256, (1500, 1000), np.uint8)
+    tracemalloc.start()
+    shown = Raster(pixels, alpha).over(200)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * pixels.nbytes
+    expected = pixels * (alpha[..., None] / 255) + 200 * (1 - alpha[..., None] / 255)
+    assert np.abs(shown - expected).max() < 0.51
