@@ -166,7 +166,7 @@ def _original_sentences(original: OriginalEvidence) -> list[str]:
         "same": ["Tile by tile it agrees with the kept original."],
         "altered": [
             f"About {original.altered or 0:.0%} of it ({original.where}) differs from the kept original: something was"
-            " added, covered or removed there."
+            " added, covered or removed there, or lost to a strong filter."
         ],
         "different": ["Tile by tile, most of it differs from the kept original."],
         "skipped": [original.note],
