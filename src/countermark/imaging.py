@@ -91,7 +91,7 @@ class Raster:
         if self.alpha is None:
             return self.pixels
         shown = np.empty_like(self.pixels, order="C")
-        for top in range(0, self.height, _ROWS):  # of a large picture all rows at once would take gigabytes
+        for top in range(0, self.height, _ROWS):  # of a large picture all rows at once would take a gigabyte
             rows = slice(top, top + _ROWS)
             share = self.alpha[rows, :, None].astype(np.float32) / np.float32(255)
             shown[rows] = np.rint(self.pixels[rows] * share + np.float32(level) * (1 - share))
