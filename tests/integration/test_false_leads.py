@@ -117,6 +117,7 @@ def test_what_was_put_around_it_is_said(cm: Countermark, marked: Pixels) -> None
     assert report.evidence.original.state == "same"
     assert report.evidence.original.covered == pytest.approx(512**2 / 900**2, abs=0.02)
     assert any("Only 32% of the file lies on the recorded picture" in reason for reason in report.reasons)
+    assert "fills 32% of it; of the rest nothing is known" in report_lines(report)[-1]
 
 
 # --- plain pictures: nothing to compare is no contradiction -----------------------------------------------------------

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 OK, BAD, NONE, WARN = "[green]✓[/]", "[red]✗[/]", "[dim]–[/]", "[yellow]![/]"
 
+MOSTLY = 0.5
+"""Share of a file that a recorded picture has to fill for the file to be called after it."""
+
 _VERDICTS = {
     "verified": ("green", "VERIFIED", ""),
     "recovered": ("cyan", "RECOVERED", "no credentials in the file itself, but it leads to a proved record"),
@@ -49,9 +52,7 @@ def report_lines(report: VerificationReport) -> list[str]:
         "audit log": evidence.audit.state,
     }
     colour, word, gloss = _VERDICTS[report.verdict]
-    if report.verdict == "recovered" and evidence.original.state == "altered":
-        gloss = "it leads to a proved record, but a part of the picture was altered since"
-    gloss = gloss or _verified(report)
+    gloss = _recovered(report) or gloss or _verified(report)
     lines = [f"[bold]{escape(printable(report.file))}[/]  {report.media_type}, {report.width}×{report.height}"]
     lines += [f"  {_EVIDENCE[state]} {name}: {state.replace('_', ' ')}" for name, state in states.items()]
     lines += [f"    [dim]{escape(reason)}[/]" for reason in report.reasons]
@@ -64,6 +65,18 @@ def report_lines(report: VerificationReport) -> list[str]:
         lines.append(f"    [dim]Stored manifest: {stored.state}, signed by {escape(stored.signer)}.[/]")
     lines.append(f"  [bold {colour}]{word}[/] {gloss} [dim](exit code {report.verdict.exit_code})[/]")
     return lines
+
+
+def _recovered(report: VerificationReport) -> str:
+    """What a recovered picture is only in part."""
+    original = report.evidence.original
+    if report.verdict != "recovered":
+        return ""
+    if original.state == "altered":
+        return "it leads to a proved record, but a part of the picture was altered since"
+    if original.covered is not None and original.covered < MOSTLY:
+        return f"a proved record's picture fills {original.covered:.0%} of it; of the rest nothing is known"
+    return ""
 
 
 def _verified(report: VerificationReport) -> str:
