@@ -6,8 +6,18 @@ from pathlib import Path
 import pytest
 
 from countermark.errors import NotFound, PolicyInvalid
-from countermark.model import UNUSABLE, Category, DetectorRef, Finding, FindingState, Outcome, Severity, Stage
-from countermark.policy import Policy, decide, decide_failure, load_policy
+from countermark.model import (
+    UNUSABLE,
+    Category,
+    DetectorRef,
+    Finding,
+    FindingState,
+    Outcome,
+    PolicyRef,
+    Severity,
+    Stage,
+)
+from countermark.policy import Policy, decide, decide_early, decide_failure, load_policy, redactable
 from countermark.safety import TermLists
 from countermark.yaml_file import parse_yaml
 
@@ -46,6 +56,7 @@ VIOLENCE = "categories: {violence: {prompt: {review: 0.5, block: 0.8}}}"
 def test_bands_include_their_threshold(score: float, outcome: str) -> None:
     decision = decide(policy(VIOLENCE), [seen(Category.VIOLENCE, score)], Stage.PROMPT)
     assert decision.outcome == outcome
+    assert decision.stage is (None if outcome == "allow" else Stage.PROMPT)
 
 
 def test_a_refusal_names_category_severity_stage_rule_and_reason() -> None:
@@ -93,6 +104,38 @@ def test_the_strictest_rule_wins_whatever_the_order() -> None:
         assert len(decision.reasons) == 2
 
 
+def test_of_two_that_are_as_strict_the_graver_is_named_and_what_was_seen_before_what_was_not() -> None:
+    text = (
+        "categories: {violence: {prompt: {block: 0.5}}, sexual: {prompt: {block: 0.5}}, hate: {prompt: {block: 0.5}}}"
+    )
+    both = [seen(Category.VIOLENCE, 0.9, 4), seen(Category.SEXUAL, 0.6, 6), unseen(Category.HATE)]
+    for order in (both, both[::-1]):
+        decision = decide(policy(text), order, Stage.PROMPT)
+        assert (decision.category, decision.severity) == (Category.SEXUAL, 6)
+    graver_first = policy(text.replace("violence", "x").replace("sexual", "violence").replace("x", "sexual"))
+    assert decide(graver_first, both, Stage.PROMPT).category is Category.SEXUAL
+
+
+def test_only_what_was_found_for_redaction_is_redactable() -> None:
+    text = "{image: {redact: 0.3, review: 0.6, block: 0.9, on_not_assessed: redact}}"
+    images = policy(f"categories: {{sexual: {text}, violence: {text}, graphic: {text}, hate: {text}, illicit: {text}}}")
+    scores = {Category.SEXUAL: 0.3, Category.VIOLENCE: 0.6, Category.GRAPHIC: 0.9, Category.HATE: 0.29}
+    found = [seen(category, score, stage=Stage.IMAGE) for category, score in scores.items()]
+    asked = seen(Category.ILLICIT, 0.4)
+    assert redactable(images, [*found, unseen(Category.ILLICIT, Stage.IMAGE), asked]) == {Category.SEXUAL}
+
+
+def test_a_preview_is_judged_by_what_was_found_in_it_alone() -> None:
+    images = policy("categories: {sexual: {image: {review: 0.5, block: 0.8}}, violence: {image: {block: 0.8}}}")
+    silent = [unseen(Category.VIOLENCE, Stage.IMAGE), seen(Category.SEXUAL, 0.4, stage=Stage.IMAGE)]
+    assert decide(images, silent, Stage.IMAGE).outcome is Outcome.BLOCK
+    assert decide_early(images, silent).outcome is Outcome.ALLOW
+    found = [*silent, seen(Category.SEXUAL, 0.5, stage=Stage.IMAGE), seen(Category.SEXUAL, 0.9)]
+    early = decide_early(images, found)
+    assert (early.outcome, early.rule, early.stage) == (Outcome.REVIEW, "sexual.image.review", Stage.IMAGE)
+    assert len(early.reasons) == 1
+
+
 def test_severity_bands_decide_by_agreement() -> None:
     text = "categories: {sexual: {image: {severity: {review: 2, block: 6}}}}"
     for severity, outcome in ((0, "allow"), (2, "review"), (4, "review"), (6, "block")):
@@ -115,6 +158,10 @@ def test_a_failed_check_never_opens_the_gate() -> None:
     ("text", "where"),
     [
         ("categories: {violence: {prompt: {review: 0.9, block: 0.8}}}", "test.yaml:4"),
+        ("categories: {violence: {image: {redact: 0.9, block: 0.8}}}", "test.yaml:4"),
+        ("categories: {violence: {image: {severity: {review: 6, block: 4}}}}", "test.yaml:4"),
+        ("categories: {violence: {prompt: {severity: {redact: 4}}}}", "test.yaml:4"),
+        ("categories: {violence: {prompt: {redact: 0.4}}}", "test.yaml:4"),
         ("categories:\n  violence:\n    prompt: {blok: 0.8}", "test.yaml:6"),
         ("categories: {kittens: {}}", "test.yaml:4"),
         ("categories: {violence: {prompt: {block: 1.5}}}", "test.yaml:4"),
@@ -200,6 +247,12 @@ def test_the_digest_is_of_the_meaning_not_the_spelling() -> None:
     changed = policy(VIOLENCE.replace("0.8", "0.81"))
     assert plain.digest == commented.digest
     assert plain.digest != changed.digest
+    images = [policy(f"categories: {{violence: {{image: {band}}}}}") for band in (
+        "{review: 0.5}", "{review: 0.5, redact: 0.1}", "{review: 0.5, redact: 0.2}",
+        "{review: 0.5, severity: {redact: 2}}", "{review: 0.5, severity: {redact: 4}}",
+    )]  # fmt: skip
+    assert len({image.digest for image in images}) == len(images)
+    assert images[0].ref == PolicyRef(id="test", version="1", digest=images[0].digest)
 
 
 @pytest.mark.parametrize("category", [*sorted(TermLists().categories), Category.SEXUAL_MINORS, Category.HASH_MATCH])
