@@ -92,7 +92,7 @@ def _refuse_ambiguous(value: object, where: str) -> None:
                 raise EventInvalid(f"A key at {where} is not ASCII text.", remedy="Use ASCII keys.")
             if type(item) not in _PLAIN:
                 _refuse_ambiguous(item, f"{where}.{key}")
-    elif kind is list or kind is tuple:
+    elif kind is list:
         for position, item in enumerate(value):  # type: ignore[arg-type]
             _refuse_ambiguous(item, f"{where}[{position}]")
     else:

@@ -49,6 +49,10 @@ def test_refuses_what_has_no_single_spelling(value: object) -> None:
         canonical_bytes({"field": value})
 
 
+def test_the_largest_integers_are_taken() -> None:
+    assert canonical_bytes({"a": 2**53 - 1, "b": 1 - 2**53}) == b'{"a":9007199254740991,"b":-9007199254740991}'
+
+
 def test_the_largest_entry_fits_and_one_more_byte_does_not() -> None:
     frame = len(b'{"a":""}')
     assert len(canonical_bytes({"a": "x" * (MAX_ENTRY_BYTES - frame)})) == MAX_ENTRY_BYTES
@@ -75,13 +79,20 @@ def test_a_refusal_names_the_field_and_never_the_text() -> None:
         (b'{"a":[1e5]}', False),
         (b'{"a":9007199254740993}', False),
         (b'{"a":9007199254740991}', True),
+        (b'{"a":-9007199254740991}', True),
+        (b'{"a":-9007199254740992}', False),
+        (b'{"a":[true,1,"x",null]}', False),
         (b'{"a":null}', False),
         ('{"\u00e4":1}'.encode(), False),
+        ('{"a":1,"\u00e4":1}'.encode(), False),
+        ('{"a":{"a":1,"\u00e4":1},"b":1}'.encode(), False),
+        ('{"a":[1,{"b":"\u00e4"},{"\u00e4":1}]}'.encode(), False),
         ('{"a":"\u00e4"}'.encode(), True),
         (b"[1]", False),
         (b'{"a":{"b":[null]}}', False),
         (b'{"a":"\\u0061"}', False),
-        (b'{"a":"' + b"x" * 65_530 + b'"}', False),
+        (b'{"a":"' + b"x" * (65_535 - 8) + b'"}', True),
+        (b'{"a":"' + b"x" * (65_536 - 8) + b'"}', False),
     ],
 )
 def test_only_the_one_true_spelling_is_canonical(body: bytes, canonical: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shutil
 import sqlite3
@@ -110,6 +111,10 @@ def test_only_attempts_of_an_earlier_process_without_outcome_are_unfinished(kit:
         assert log.unfinished() == ()
 
 
+def b64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
 # --- proofs -----------------------------------------------------------------------------------------------------------
 
 
@@ -144,11 +149,29 @@ def test_a_receipt_signed_by_a_stranger_convinces_only_who_asks_the_receipt_for_
         "c2sp.org/tlog-proof@v1\n\n",
         "c2sp.org/tlog-proof@v2\nindex 0\n\nnote",
         "c2sp.org/tlog-proof@v1\nindex 00\n\n",
+        "c2sp.org/tlog-proof@v1\n0\n\nnote",
+        "c2sp.org/tlog-proof@v1\nplace 0\n\nnote",
+        "c2sp.org/tlog-proof@v1\nindex 0\nextra AAAA\n\nnote",
+        "c2sp.org/tlog-proof@v1\nextra AAA\nindex 0\n\nnote",
+        f"c2sp.org/tlog-proof@v1\nindex 0\n{b64(bytes(31))}\n\nnote",
+        f"c2sp.org/tlog-proof@v1\nindex 0\n{b64(bytes(32))}\n{b64(bytes(33))}\n\nnote",
+        f"c2sp.org/tlog-proof@v1\nindex 0\n{f'{b64(bytes(32))}{chr(10)}' * 64}\nnote",
     ],
 )
 def test_texts_that_are_not_proofs_are_refused(proof: str) -> None:
     with pytest.raises(ProofInvalid):
         TlogProof.parse(proof)
+
+
+def test_a_proof_of_the_longest_path_survives_the_round_trip() -> None:
+    proof = TlogProof(2**63 - 1, tuple(bytes([number]) * 32 for number in range(63)), "note\n\nand more\n")
+    assert TlogProof.parse(proof.text) == proof
+
+
+def test_a_receipt_whose_entry_cannot_be_written_as_utf_8_is_refused(log: AuditLog, kit: ModuleType) -> None:
+    fill(log, kit, 1)
+    with pytest.raises(ProofInvalid, match="UTF-8"):
+        verify_receipt(log.receipt(0).model_copy(update={"entry": "\ud800"}), verifier_key=log.verifier_key)
 
 
 def test_extra_data_of_a_proof_is_ignored(log: AuditLog, kit: ModuleType) -> None:
