@@ -17,6 +17,7 @@ from countermark.audit.tree import (
     inclusion_proof,
     leaf_hash,
     node_hash,
+    root_from_inclusion,
     verify_consistency,
     verify_inclusion,
 )
@@ -103,6 +104,9 @@ def test_every_inclusion_proof_up_to_70_verifies_and_only_at_its_place() -> None
             if size > 1:
                 with pytest.raises(ProofInvalid):
                     verify_inclusion((index + 1) % size, size, LEAVES[index], proof, ROOTS[size])
+            for path in (*(proof[:count] for count in range(len(proof))), [*proof, LEAVES[0]]):
+                with pytest.raises(ProofInvalid, match="than a tree of"):
+                    root_from_inclusion(index, size, LEAVES[index], path)
 
 
 def test_every_consistency_proof_up_to_70_verifies() -> None:
@@ -146,8 +150,19 @@ def test_an_altered_consistency_proof_is_refused(data: st.DataObject) -> None:
 def test_a_tree_cannot_shrink() -> None:
     with pytest.raises(ProofInvalid):
         verify_consistency(5, 4, ROOTS[5], ROOTS[4], [])
-    with pytest.raises(ProofInvalid):
-        verify_inclusion(4, 4, LEAVES[4], [], ROOTS[4])
+    for old, new in ((5, 4), (-1, 4), (-4, -2)):
+        with pytest.raises(ProofInvalid):
+            verify_consistency(old, new, ROOTS[4], ROOTS[4], [])
+        with pytest.raises(ValueError, match="cannot extend"):
+            consistency_proof(old, new, subtree)
+
+
+def test_nothing_is_proved_of_a_place_that_a_tree_does_not_have() -> None:
+    for index, size in ((4, 4), (5, 4), (-1, 4), (0, 0)):
+        with pytest.raises(ProofInvalid, match="does not have"):
+            verify_inclusion(index, size, LEAVES[4], [], ROOTS[size])
+        with pytest.raises(ValueError, match="not in a tree"):
+            inclusion_proof(index, size, subtree)
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 65_535, 65_536, 65_793])

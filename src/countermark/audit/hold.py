@@ -132,10 +132,10 @@ class Ledger:
             self.holds[hold_id] = Hold(
                 id=hold_id,
                 index=index,
-                time=document["time"],
-                reason="; ".join(document.get("reasons") or ()),
-                events=tuple(record.get("events") or ()),
-                query=dict(record.get("query") or {}),
+                time=str(document.get("time", "")),
+                reason="; ".join(_texts(document.get("reasons"))),
+                events=_texts(record.get("events")),
+                query=_conditions(record.get("query")),
                 until=_text(record.get("until")),
             )
         elif record.get("action") == "released" and hold_id in self.holds:
@@ -151,6 +151,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list; an entry by somebody who may append and writes what no event holds must stop nobody."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _conditions(value: object) -> dict[str, str]:
+    """A hold's conditions. One whose value is no text stays, empty: no version can judge it, so it counts as met."""
+    return {name: _text(said) or "" for name, said in value.items()} if isinstance(value, dict) else {}
+
+
 def is_custody(entry: bytes) -> bool:
     """Whether an entry may place or release a hold, or erase."""
     return _HOLD in entry or _ERASURE in entry
@@ -158,7 +168,7 @@ def is_custody(entry: bytes) -> bool:
 
 def erased_by(entry: bytes) -> tuple[str, ...]:
     """The events whose protected fields an entry erases; mostly none."""
-    return tuple(_record(orjson.loads(entry), EventType.ERASURE).get("events", ())) if _ERASURE in entry else ()
+    return _texts(_record(orjson.loads(entry), EventType.ERASURE).get("events")) if _ERASURE in entry else ()
 
 
 def read_ledger(entries: Iterable[tuple[int, bytes]]) -> Ledger:

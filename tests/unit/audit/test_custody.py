@@ -12,7 +12,9 @@ from types import ModuleType
 import pytest
 
 from countermark.audit import AuditLog, LogFindingKind, custodian, verify_receipt
+from countermark.audit.canonical import canonical_bytes
 from countermark.audit.erasure import EVENTS_AN_ENTRY, ErasurePlan
+from countermark.audit.hold import read_ledger
 from countermark.audit.protected import _commitments_fast, own_fields, parse_protected
 from countermark.audit.warrant import Warrant
 from countermark.errors import AuditClosed, AuditError, AuditStoreDamaged, KeyUnavailable, NotFound, UsageError
@@ -472,6 +474,44 @@ def test_a_condition_of_a_newer_version_keeps_rather_than_loses(filled: AuditLog
     assert stranger.covers(document)
     assert hold.covers(document)
     assert not hold.covers({**document, "tenant": "another"})
+
+
+@pytest.mark.parametrize(
+    ("record", "keeps"),
+    [
+        ({"events": ["b"]}, True),
+        ({"events": 5, "query": {"tenant": "t"}}, True),
+        ({"events": [["b"], 5, "b"]}, True),
+        ({"query": {"tenant": "u"}}, False),
+        ({"query": {"tenant": 5}}, True),
+        ({"query": "tenant"}, False),
+        ({"until": 5, "events": ["b"]}, True),
+        ({}, False),
+        (5, None),
+        ({"action": "invented", "events": ["b"]}, None),
+        ({"id": "another", "events": ["b"]}, None),
+    ],
+)
+def test_an_entry_that_is_no_event_stops_no_reader_of_holds(record: object, keeps: bool | None) -> None:
+    """Whoever may write to a shared log's inbox can have it hold canonical JSON that no event would be."""
+    written = {"id": "a", "action": "placed", **record} if isinstance(record, dict) else record
+    document = {"type": "hold", "event_id": "a", "hold": written}
+    entry = canonical_bytes({**document, "time": "2026-01-01T00:00:00.000Z", "reasons": ["why"]})
+    entry_of_nothing = canonical_bytes({**document, "reasons": 5})
+    released = canonical_bytes({"type": "hold", "event_id": "c", "hold": {"action": "released", "id": "a"}})
+    event = {"event_id": "b", "time": "2026-01-01T00:00:00.000Z", "type": "access", "tenant": "t", "attempt": ""}
+    for one in (entry, entry_of_nothing):
+        holds = read_ledger([(0, one)]).active("2026-01-02T00:00:00.000Z")
+        assert [hold.covers(event) for hold in holds] == ([] if keeps is None else [keeps])
+    assert not read_ledger([(0, entry), (1, released)]).active("2026-01-02T00:00:00.000Z")
+
+
+@pytest.mark.parametrize(
+    ("record", "erased"), [({"events": ["b", 5]}, ["b"]), ({"events": 5}, []), ({}, []), (5, []), ([], [])]
+)
+def test_an_erasure_that_is_no_event_stops_nobody_either(record: object, erased: list[str]) -> None:
+    entry = canonical_bytes({"type": "erasure", "event_id": "a", "erasure": record})
+    assert list(read_ledger([(7, entry)]).erased) == erased
 
 
 def test_an_erasure_in_spite_of_a_hold_is_a_finding(filled: AuditLog) -> None:
