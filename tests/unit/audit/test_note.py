@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countermark.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from countermark.audit.checkpoint import Checkpoint, open_checkpoint, refuse_unusable, sign_checkpoint
 from countermark.audit.note import NoteSigner, NoteVerifier, open_note, parse_note
 from countermark.audit.tiles import tile_path
-from countermark.errors import ProofInvalid
+from countermark.errors import CheckpointInvalid, ProofInvalid
 
 # The public key and note that golang.org/x/mod/sumdb/note documents and tests with.
 GO_VKEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -71,6 +71,30 @@ def test_a_note_with_any_character_changed_is_refused(position: int, character: 
 def test_malformed_notes_are_refused(note: str) -> None:
     with pytest.raises(ProofInvalid):
         parse_note(note)
+
+
+def test_a_note_may_hold_a_hundred_signatures() -> None:
+    assert len(parse_note(NOTE + "\u2014 x AAAAAAA=\n" * 99).signatures) == 100
+
+
+def test_a_checkpoint_that_says_nothing_of_a_log_does_not_accuse_it() -> None:
+    stranger = NoteSigner("witness.example", Ed25519PrivateKey.generate())
+    by_another_key = NoteSigner(SIGNER.name, Ed25519PrivateKey.generate()).sign(parse_note(NOTE).text)
+    witness_line = stranger.sign(parse_note(NOTE).text).rpartition("\n\n")[2]
+    text, _, lines = NOTE.rpartition("\n\n")
+    for usable in (NOTE, NOTE + witness_line, f"{text}\n\n{witness_line}{lines}", by_another_key):
+        refuse_unusable(usable, SIGNER.verifier_key)
+    grown = text.replace("\n3\n", "\n4\n")
+    assert grown != text
+    damaged = (f"{grown}\n\n{lines}", f"{grown}\n\n{witness_line}{lines}", f"{grown}\n\n{lines}{witness_line}")
+    for unusable, why in (
+        *((note, "not what the log signed") for note in damaged),
+        (NOTE[:-1], "damaged or none"),
+        (SIGNER.sign("no checkpoint\n"), "damaged or none"),
+        (stranger.sign(Checkpoint(stranger.name, 3, bytes(32)).text), "of the log 'witness.example'"),
+    ):
+        with pytest.raises(CheckpointInvalid, match=why):
+            refuse_unusable(unusable, SIGNER.verifier_key)
 
 
 def test_unknown_signatures_are_ignored_but_a_wrong_known_one_spoils_the_note() -> None:
