@@ -177,6 +177,26 @@ def test_why_the_original_was_not_compared_is_said(cm: Countermark, marked: Pixe
         assert any("could not be compared with the kept original" in one and why in one for one in report.reasons)
 
 
+def test_parts_and_pages_of_a_picture_that_is_not_square_are_compared_likewise(cm: Countermark) -> None:
+    wide = np.ascontiguousarray(np.asarray(Image.fromarray(photograph("coffee", 768)).crop((0, 150, 768, 606))))
+    result = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(wide))[0]
+    assert result.data is not None
+    marked = decode(result.data).pixels
+    page = np.full((700, 1400, 3), 240, np.uint8)
+    page[130:586, 560:1328] = marked
+    part = np.ascontiguousarray(marked[80:420, 40:640])
+    for file, covered in ((page, marked.size / page.size), (part, 1), (np.ascontiguousarray(np.rot90(part)), 1)):
+        report = cm.verify(jpeg(file, 90))
+        assert report.verdict is Verdict.RECOVERED, report.reasons
+        assert report.evidence.original.state == "same"
+        assert report.evidence.original.covered == pytest.approx(covered, abs=0.03)
+    edited = part.copy()
+    edited[20:160, 400:560] = photograph("astronaut")[:140, 200:360]
+    report = cm.verify(jpeg(edited, 90))
+    assert report.verdict is Verdict.RECOVERED, report.reasons
+    assert (report.evidence.original.state, report.evidence.original.where) == ("altered", "upper right")
+
+
 # --- transparency -----------------------------------------------------------------------------------------------------
 
 
