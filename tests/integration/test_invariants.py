@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, Given, held_pixels, phot
 
 from countermark import Countermark, Result
 from countermark.audit import AuditLog, verify_receipt
-from countermark.credentials import Anchors, Credentials, read
+from countermark.credentials import Anchors, Claim, Credentials, Signed, read
+from countermark.credentials.linter import Problem
+from countermark.credentials.reader import Inspection
 from countermark.errors import AssetTooSmall, AuditError, GenerationFailed, ReleaseRefused
-from countermark.imaging import decode
+from countermark.imaging import Raster, decode, encode
 from countermark.model import EventType, GenerationRequest, Outcome, WatermarkDetection, WatermarkState
 from countermark.pipeline import Pipeline
 from countermark.policy import load_policy
@@ -131,6 +135,90 @@ def test_an_image_whose_manifest_is_not_trusted_is_not_released(cm: Countermark,
     with pytest.raises(ReleaseRefused, match="manifest"):
         with_parts(cm, credentials=Distrustful()).generate(ASKED, Given(photo))
     assert types(cm.log) == [EventType.FAILED]
+
+
+class Altering(Credentials):
+    """The real credentials, except that something goes wrong between signing and reading back."""
+
+    def __init__(self, cm: Countermark, **wrong: Callable[..., object]) -> None:
+        super().__init__(cm.parts.credentials.identity)
+        self.wrong = wrong
+
+    def sign(self, data: bytes, media_type: str, claim: Claim, **options: Any) -> Signed:
+        data, claim = self.wrong.get("sign", lambda *both: both)(data, claim)  # type: ignore[misc]
+        return super().sign(data, media_type, claim, **options)
+
+    def inspect(self, data: bytes, media_type: str) -> Inspection:
+        found = super().inspect(data, media_type)
+        return self.wrong.get("inspect", lambda same: same)(found)  # type: ignore[return-value]
+
+
+def enlarged(data: bytes, claim: Claim) -> tuple[bytes, Claim]:
+    pixels = decode(data).pixels
+    return encode(Raster(np.ascontiguousarray(np.pad(pixels, ((0, 8), (0, 0), (0, 0)), "edge"))), "image/png"), claim
+
+
+def other_record(data: bytes, claim: Claim) -> tuple[bytes, Claim]:
+    return data, dataclasses.replace(claim, event_id="f" * 32)
+
+
+def with_problem(severity: str) -> Callable[[Inspection], Inspection]:
+    problem = Problem("a rule", severity, ("a detail",))  # type: ignore[arg-type]
+    return lambda found: dataclasses.replace(found, problems=(*found.problems, problem))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"sign": enlarged}, "another size"),
+        ({"sign": other_record}, "names another record"),
+        ({"inspect": with_problem("error")}, "conformance rules: a rule: a detail"),
+    ],
+)
+def test_a_file_that_does_not_read_back_as_it_was_made_is_not_released(
+    cm: Countermark, photo: NDArray[np.uint8], wrong: dict[str, Callable[..., object]], why: str
+) -> None:
+    with pytest.raises(ReleaseRefused, match=why):
+        with_parts(cm, credentials=Altering(cm, **wrong)).generate(ASKED, Given(photo))
+    assert types(cm.log) == [EventType.FAILED]
+    assert not [path for path in (cm.home.folder / "objects").rglob("*") if path.is_file()]
+
+
+def test_a_rule_that_is_only_discouraged_stops_nothing(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    credentials = Altering(cm, inspect=with_problem("warning"))
+    assert with_parts(cm, credentials=credentials).generate(ASKED, Given(photo))[0].released
+
+
+class Mistaken:
+    """The real watermark, except that it embeds another record's id."""
+
+    def __init__(self, real: Watermark) -> None:
+        self.real = real
+        self.algorithm = real.algorithm
+
+    def embed(self, pixels: NDArray[np.uint8], record_id: int) -> NDArray[np.uint8]:
+        return self.real.embed(pixels, record_id ^ 1)
+
+    def detect(self, pixels: NDArray[np.uint8]) -> WatermarkDetection:
+        return self.real.detect(pixels)
+
+
+def test_an_image_that_carries_another_records_mark_is_not_released(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    with pytest.raises(ReleaseRefused, match="did not read back"):
+        with_parts(cm, watermark=Mistaken(cm.parts.watermark)).generate(ASKED, Given(photo))
+    assert types(cm.log) == [EventType.FAILED]
+
+
+def test_no_two_records_share_an_id(cm: Countermark, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = generate(cm, photo).record_id
+    assert taken is not None
+    draws = iter([taken] * 7 + [taken ^ 1])
+    monkeypatch.setattr(secrets, "randbits", lambda bits: next(draws))
+    assert generate(cm, photo).record_id == taken ^ 1
+    monkeypatch.setattr(secrets, "randbits", lambda bits: taken)
+    with pytest.raises(AuditError, match="No free record id"):
+        generate(cm, photo)
+    assert types(cm.log) == [EventType.RELEASED, EventType.RELEASED, EventType.FAILED]
 
 
 def test_an_image_whose_entry_is_not_durable_is_not_released(
