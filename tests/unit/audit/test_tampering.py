@@ -97,6 +97,38 @@ def test_empty_and_overlong_tiles_are_found(statement: str, store: Path) -> None
     assert [kind for kind, _, _ in found(store)] == ["tree"]
 
 
+# --- head and numbers ---
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE head SET size = 299", "The stored head of 299 entries is not that of the entries."),
+        ("UPDATE head SET root = zeroblob(32)", "The stored head of 300 entries is not that of the entries."),
+        ("UPDATE entry SET seq = 300 WHERE seq = 299", "entry 300"),
+        ("UPDATE entry SET seq = -1 WHERE seq = 0", "entry -1"),
+    ],
+)
+def test_a_head_or_a_number_that_does_not_fit_the_entries_is_found(statement: str, said: str, store: Path) -> None:
+    alter(store, statement)
+    findings = found(store)
+    assert any(said in message for _, _, message in findings), findings
+
+
+def test_what_no_checkpoint_covers_is_named(store: Path, kit: ModuleType) -> None:
+    with AuditLog.open(store, signer=kit.signer(), master_key=MASTER_KEY) as log:
+        older = log.checkpoint()
+        log.append_many([(kit.make_event(n), None) for n in (ENTRIES, ENTRIES + 1)])
+    connection = sqlite3.connect(store)
+    connection.execute("UPDATE head SET note = ?", (older,))
+    connection.commit()
+    connection.close()
+    with AuditLog.open(store, read_only=True) as log:
+        (finding,) = log.verify((store.parent / "held").read_text()).findings
+    assert (finding.kind, finding.index, finding.last) == (LogFindingKind.UNSIGNED, ENTRIES, ENTRIES + 1)
+    assert "entries 300 to 301" in finding.message
+
+
 # --- entries that the log's rules forbid ------------------------------------------------------------------------------
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.conftest import CLEAN_PROMPT, UNSAFE_PROMPT, photograph
 
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, FindingState, Outcome, Stage
@@ -240,6 +242,15 @@ def test_many_images_and_the_event_loop_get_what_one_image_gets(images: ImageEns
     assert other.asked == 2 * len(pictures) + 1
     plain = CombinedImageClassifier(First(Stage.IMAGE, sexual=0.1), [])
     assert plain.assess_many(pictures) == [plain.assess(picture) for picture in pictures]
+
+
+def test_a_first_stage_that_leaves_an_image_out_of_a_batch_is_an_error() -> None:
+    class Forgetful(First):
+        def assess_many(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[Finding, ...]]:
+            return [self.assess(pixels) for pixels in images[1:]]
+
+    with pytest.raises(ValueError, match="longer"):
+        CombinedImageClassifier(Forgetful(Stage.IMAGE), []).assess_many([photograph("coffee", 64)] * 2)
 
 
 def test_the_joint_digest_changes_with_any_of_them() -> None:
