@@ -30,6 +30,7 @@ from countermark.errors import AssetTooSmall, AuditError, GenerationFailed, Rele
 from countermark.imaging import Raster, decode, encode
 from countermark.model import EventType, GenerationRequest, Outcome, WatermarkDetection, WatermarkState
 from countermark.pipeline import Pipeline
+from countermark.pipeline.strike import rehearsal
 from countermark.policy import load_policy
 from countermark.safety import ImageEnsemble, PromptEnsemble
 from countermark.settings import Settings
@@ -92,6 +93,18 @@ def test_a_mark_that_fails_its_rehearsal_is_struck_anew(cm: Countermark, photo: 
     assert len(unlucky.embedded) == 2
     assert result.record_id == unlucky.embedded[1]
     assert result.notices == ()
+
+
+@pytest.mark.parametrize(("height", "width"), [(400, 600), (600, 400), (90, 600)])
+def test_a_rehearsal_keeps_seven_tenths_about_the_middle_at_three_quarters_of_the_size(height: int, width: int) -> None:
+    across, down = np.meshgrid(np.linspace(0, 250, width), np.linspace(0, 250, height))
+    rehearsed = rehearsal(np.dstack([across, down, np.full((height, width), 90)]).astype(np.uint8)).astype(int)
+    sides = [max(64, round(0.75 * 0.7**0.5 * side)) for side in (height, width)]
+    assert np.abs(np.array(rehearsed.shape[:2]) - sides).max() <= 1
+    edge = 250 * (1 - 0.7**0.5) / 2
+    corners = np.array([rehearsed[0, 0], rehearsed[0, -1], rehearsed[-1, 0], rehearsed[-1, -1]])
+    expected = np.array([[x, y, 90] for y in (edge, 250 - edge) for x in (edge, 250 - edge)])
+    assert np.abs(corners - expected).max() < 8
 
 
 def test_a_picture_too_small_for_a_durable_mark_says_so(cm: Countermark) -> None:

@@ -37,10 +37,10 @@ def alter(path: Path, *statements: str) -> None:
 
 
 def found(
-    store: Path, *, held: bool = True, master_key: bytes | None = MASTER_KEY
+    store: Path, *, held: bool = True, master_key: bytes | None = MASTER_KEY, index: bool = True
 ) -> list[tuple[str, int | None, str]]:
     with AuditLog.open(store, read_only=True, master_key=master_key) as log:
-        report = log.verify((store.parent / "held").read_text() if held else None)
+        report = log.verify((store.parent / "held").read_text() if held else None, index=index)
     return [(finding.kind.value, finding.index, finding.message) for finding in report.findings]
 
 
@@ -105,14 +105,15 @@ def test_empty_and_overlong_tiles_are_found(statement: str, store: Path) -> None
     [
         ("UPDATE head SET size = 299", "The stored head of 299 entries is not that of the entries."),
         ("UPDATE head SET root = zeroblob(32)", "The stored head of 300 entries is not that of the entries."),
-        ("UPDATE entry SET seq = 300 WHERE seq = 299", "entry 300"),
-        ("UPDATE entry SET seq = -1 WHERE seq = 0", "entry -1"),
+        ("UPDATE entry SET seq = 300 WHERE seq = 299", "Entry 299 is stored under the number 300."),
+        ("UPDATE entry SET seq = -1 WHERE seq = 0", "Entry 0 is stored under the number -1."),
     ],
 )
 def test_a_head_or_a_number_that_does_not_fit_the_entries_is_found(statement: str, said: str, store: Path) -> None:
     alter(store, statement)
-    findings = found(store)
-    assert any(said in message for _, _, message in findings), findings
+    for index in (True, False):
+        findings = found(store, index=index)
+        assert any(said in message for _, _, message in findings), findings
 
 
 def test_what_no_checkpoint_covers_is_named(store: Path, kit: ModuleType) -> None:
