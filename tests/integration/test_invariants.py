@@ -63,6 +63,7 @@ def test_a_released_file_carries_every_mark(cm: Countermark, photo: NDArray[np.u
     manifest = read(result.data, "image/png", anchors=cm.parts.credentials.anchors)
     assert manifest.state == "trusted"
     assert manifest.event_id == result.event_id
+    assert cm.parts.policy.digest.encode() in result.data
     proved = verify_receipt(result.receipt, verifier_key=cm.log.verifier_key)
     assert proved.event.output is not None
     assert result.asset is not None

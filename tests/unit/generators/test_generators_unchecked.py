@@ -15,7 +15,7 @@ from tests.unit.generators.tiny_pipelines import stable_diffusion
 
 from countermark.errors import UsageError
 from countermark.generators import Generator, WrappedPipeline
-from countermark.generators.unchecked import refuse_unchecked
+from countermark.generators.unchecked import refuse_unchecked, step_callbacks
 from countermark.model import GenerationRequest
 
 SMALL = {"num_inference_steps": 2, "height": 128, "width": 128}
@@ -67,6 +67,7 @@ def wrapped(pipe: Any) -> WrappedPipeline:
         ("cross_attention_kwargs", {"phrases": ["blood"]}),
         ("added_cond_kwargs", {"text_embeds": TENSOR}),
         ("joint_attention_kwargs", {"output_type": "blood"}),
+        ("joint_attention_kwargs", {"scale": 0.5, ("blood",): 0.5}),
         ("joint_attention_kwargs", {"callback_on_step_end_tensor_inputs": ["blood"]}),
         ("text_model_output", object()),
         ("image", "https://example.org/picture.png"),
@@ -138,6 +139,37 @@ def test_a_step_callback_cannot_change_what_stands_for_the_prompt(wrapped: Wrapp
             "a boat", callback_on_step_end=listener, callback_on_step_end_tensor_inputs=ASKED, guidance_scale=5.0,
             **SMALL,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (lambda texts: texts, True),
+        (lambda texts: [texts[0].clone(), tuple(texts[1])], True),
+        (lambda texts: [texts[0] + 1, texts[1]], False),
+        (lambda texts: [texts[0].double(), texts[1]], False),
+        (lambda texts: [texts[0], [texts[1][0] + 1]], False),
+        (lambda texts: [texts[0].add_(1), texts[1]], False),
+        (lambda texts: texts[:1], False),
+        (lambda texts: [*texts, texts[0]], False),
+        (lambda texts: texts[0], False),
+        (lambda texts: "blood", False),
+    ],
+)
+def test_embeddings_in_lists_are_held_as_well(given: Callable[[Any], Any], taken: bool) -> None:
+    """Pipelines with several text encoders may hand over a list."""
+    word = object()
+
+    def listener(_pipe: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> Any:
+        return {"latents": tensors["latents"] + 1, "texts": given(tensors["texts"]), "word": tensors["word"]}
+
+    callback = step_callbacks({"callback_on_step_end": listener}, lambda pipe: pipe)["callback_on_step_end"]
+    tensors = {"latents": torch.zeros(1, 4), "texts": [torch.ones(2, 3), [torch.ones(1)]], "word": word}
+    if taken:
+        assert callback(None, 0, 0, tensors)["word"] is word
+        return
+    with pytest.raises(UsageError, match="changed texts"):
+        callback(None, 0, 0, tensors)
 
 
 def test_a_step_callback_may_change_latents_and_drop_rows(pipe: Any, wrapped: WrappedPipeline) -> None:
