@@ -55,6 +55,11 @@ def test_what_is_no_prompt_is_refused_plainly(
     with Countermark(settings, prompt_safety=prompt_safety) as cm:
         with pytest.raises(PromptInvalid):
             cm.generate(prompt)
+        if prompt:  # an empty one says that none is known
+            with pytest.raises(PromptInvalid):
+                cm.mark(photograph("coffee", 256), model="m", prompt=prompt)
+            with pytest.raises(PromptInvalid):
+                cm.generate("a lighthouse", negative_prompt=prompt)
         assert not cm.log.list(limit=1), "no attempt was opened"
     assert run(["check", "--prompt", prompt, "--json"]) == 2
     told = capsys.readouterr()

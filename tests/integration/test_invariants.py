@@ -313,6 +313,13 @@ def test_a_held_image_is_kept_for_the_reviewer_but_not_released(cm: Countermark,
     assert cm.log.event(0).output is None
 
 
+def test_what_was_asked_for_is_recorded(cm: Countermark, photo: NDArray[np.uint8]) -> None:
+    wanted = {"seed": "7", "width": "512", "height": "384", "steps": "20", "guidance": "4.5", "purpose": "test"}
+    request = GenerationRequest(prompt=CLEAN_PROMPT, **wanted)  # type: ignore[arg-type]
+    result = cm.pipeline.generate(request, Given(photo))[0]
+    assert cm.log.event(result.index).params.items() >= wanted.items()
+
+
 def test_the_id_under_which_an_application_follows_a_request_leads_to_its_event(
     cm: Countermark, photo: NDArray[np.uint8]
 ) -> None:

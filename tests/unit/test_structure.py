@@ -75,6 +75,18 @@ def scans(jpeg: bytes, times: int) -> bytes:
     return jpeg[:-2] + jpeg[last:-2] * times + b"\xff\xd9"
 
 
+def within_a_segment(jpeg: bytes) -> bytes:
+    """Beginning with a segment that holds the beginning of a scan and the end of a picture, as thumbnails do."""
+    return jpeg[:2] + segment(0xE0, b"\xff\xda\0\2\xff\xd9") + jpeg[2:]
+
+
+def behind_a_loop(gif: bytes, comment: bytes) -> bytes:
+    """A comment behind a NETSCAPE extension of two ends, which read as one of a single end looks like two images."""
+    first = 13 + 3 * 2 ** ((gif[10] & 7) + 1)
+    loop = b"\x21\xff\x0bNETSCAPE2.0\0" + b"\x2c" + bytes(11) + b"\x2c" + bytes(32) + b"\0"
+    return gif[:first] + loop + comment + gif[first:]
+
+
 BOMB = exif(1000, 200_000)
 GIF = encoded("GIF")
 COMMENT = b"\x21\xfe" + b"\x01a" * 5000 + b"\0"
@@ -86,12 +98,14 @@ HOSTILE = {
     "tiff, entries that overlap": tiff(BOMB),
     "jpeg, EXIF in a hundred pieces": encoded("JPEG")[:2] + segment(0xE1, b"Exif\0\0a") * 100 + encoded("JPEG")[2:],
     "jpeg, scans": scans(encoded("JPEG", progressive=True), 500),
+    "jpeg, scans behind a picture within a segment": within_a_segment(scans(encoded("JPEG", progressive=True), 500)),
     "jpeg, segments": encoded("JPEG")[:2] + b"\xff\xe1\0\2" * 100_001 + encoded("JPEG")[2:],
     "jpeg, filled": encoded("JPEG")[:2] + b"\xff" * 1_000_001 + encoded("JPEG")[2:],
     "png, chunks": after_header(encoded("PNG"), chunk(b"abCd", b"") * 500_000),
     "png, colour profiles": after_header(encoded("PNG"), chunk(b"iCCP", b"k\0\0" + zlib.compress(b"a")) * 17),
     "gif, a comment": GIF[:-1] + COMMENT + b";",
     "gif, a comment that hides behind an empty extension": GIF[:-1] + b"\x21\xf9\0\x01a\0" + COMMENT + b";",
+    "gif, a comment that hides behind a loop of two ends": behind_a_loop(GIF, COMMENT),
     "gif, blocks of one byte": GIF[:-2] + b"\x01\0" * 500_001 + b"\0;",
     "webp, chunks": encoded("WEBP") + (b"abcd" + bytes(4)) * 100_001,
     "avif, boxes": encoded("AVIF") + b"\0\0\0\x08free" * 10_001,
@@ -149,6 +163,22 @@ def test_honest_exif_turns_the_picture(kind: str, orientation: int) -> None:
     wide.save(buffer, kind, exif=block)
     raster = imaging.decode(buffer.getvalue())
     assert (raster.width, raster.height) == ((SIDE, SIDE // 2) if orientation == 1 else (SIDE // 2, SIDE))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded("AVIF") + b"\0\0\0\x08free" * 9_900,
+        encoded("WEBP") + (b"abcd" + bytes(4)) * 99_900,
+        encoded("JPEG")[:2] + b"\xff\xe2\0\2" * 99_900 + encoded("JPEG")[2:],
+        encoded("JPEG")[:2] + segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0") * 100 + encoded("JPEG")[2:],
+        behind_a_loop(GIF, b"\x21\xfe\x01a\0"),
+        scans(encoded("JPEG", progressive=True), 480),
+    ],
+    ids=["avif", "webp", "jpeg", "jpeg with long XMP", "gif", "scans"],
+)
+def test_what_is_within_bounds_is_let_through(data: bytes) -> None:
+    check_structure(data)
 
 
 def test_exif_that_a_png_holds_as_text_turns_the_picture() -> None:
