@@ -478,3 +478,44 @@ def test_what_was_hidden_is_named_in_the_finding() -> None:
     finding = RULE.finding("nude schoolgirl", sexual_score=None, may_clear=False, signals=("leet",))
     assert finding is not None
     assert finding.signals == ("leet",)
+
+
+@pytest.mark.parametrize(
+    "tail", ["", ", morning light over the quiet hills and a river that winds to the far blue sea"]
+)
+@pytest.mark.parametrize(
+    ("text", "fires"),
+    [
+        ("a naked branch", False),
+        ("a schoolgirl under a naked branch", False),
+        ("a schoolgirl naked branch", True),
+        ("a naked branch schoolgirl", True),
+        ("a naked branch 12 years old smiling", True),
+        ("a naked branch over the sea, 12 years old", False),
+    ],
+)
+def test_an_exception_ends_where_somebody_stands_in_its_noun_phrase(text: str, fires: bool, tail: str) -> None:
+    finding = RULE.finding(text + tail, sexual_score=None, may_clear=True)
+    assert finding is not None
+    assert (finding.severity == 6) is fires
+
+
+def test_an_exception_takes_out_only_what_it_covers_whole(tmp_path: Path) -> None:
+    (tmp_path / "minors.yaml").write_text(
+        "apiVersion: countermark.terms/v1\ncategory: sexual_minors\nversion: '1'\nminors: [child]\nsexual: [nude]\n"
+        "always: [b c]\nexcept: [a b, a b c d]\n"
+    )
+    rule = MinorsRule(tmp_path)
+    for text, fires in (("b c", True), ("a b c", True), ("a b c d", False), ("a b c d, b c", True)):
+        assert (rule.finding(text, sexual_score=None, may_clear=False) is not None) is fires, text
+
+
+def test_an_age_is_named_whatever_joins_its_words() -> None:
+    assert [
+        RULE.names_an_age(text) for text in ("12 year old", "12_year_old", "12 apples", "a_12_year_old_whisky")
+    ] == [
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -204,6 +204,7 @@ def test_each_piece_of_evidence_is_said_and_nothing_else() -> None:
     )  # fmt: skip
     assert told(led, fingerprint=near)[2] == "The picture looks like the recorded one (40 of 256 bits differ)."
     assert told(alone, fingerprint=near)[2].endswith("(40 of 256 bits differ). A fingerprint alone is never proof.")
+    assert "alone" not in told(alone, fingerprint=near, original=OriginalEvidence(state="same"))[2]
     assert told(case("valid", manifest_event="a"), fingerprint=none)[2] == (
         "The picture does not look like the recorded one (90 of 256 bits differ)."
     )
