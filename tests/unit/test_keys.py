@@ -55,11 +55,11 @@ def test_no_secret_appears_in_what_is_listed(ring: KeyRing) -> None:
 
 def test_epochs_are_kept_and_the_newest_is_the_default(ring: KeyRing) -> None:
     newer = ring.folder / "watermark-01.key"
-    newer.write_bytes(b"n" * 32)
+    newer.write_bytes(bytes(range(32)))
     newer.chmod(0o600)
     assert ring.epochs(Purpose.WATERMARK) == (0, 1)
-    assert ring.secret(Purpose.WATERMARK) == b"n" * 32
-    assert ring.secret(Purpose.WATERMARK, 0) != b"n" * 32
+    assert ring.secret(Purpose.WATERMARK) == bytes(range(32))
+    assert ring.secret(Purpose.WATERMARK, 0) != bytes(range(32))
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 33, b"z" * 64])
@@ -194,6 +194,14 @@ def test_an_environment_variable_of_any_bytes_is_read(monkeypatch: pytest.Monkey
     assert resolve("env://CM_RAW") == raw
     with pytest.raises(KeyUnavailable):
         resolve_token("env://CM_RAW")
+
+
+@pytest.mark.parametrize("half", ["0123456789abcdef" * 2, "correct horse battery staple 123"])
+def test_thirty_two_characters_are_no_key(half: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CM_HALF", half)
+    with pytest.raises(KeyUnavailable, match="text") as caught:
+        resolve("env://CM_HALF")
+    assert half not in f"{caught.value} {caught.value.remedy}"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")

@@ -10,6 +10,7 @@ import base64
 import binascii
 import os
 import stat
+import string
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from countermark.errors import KeyUnavailable, SettingsInvalid
 from countermark.files import check_file
 
 SECRET_BYTES = 32
+_TEXT = frozenset(string.printable.encode())
 MAX_KEY_FILE = 16_384
 
 
@@ -25,7 +27,7 @@ def resolve(uri: str) -> bytes:
 
     Raises:
         SettingsInvalid: the scheme is not one of ``file``, ``env``.
-        KeyUnavailable: the secret is missing, readable by others, or not 32 bytes.
+        KeyUnavailable: the secret is missing, readable by others, not 32 bytes, or text of 32 characters.
     """
     return decode_secret(_read(uri), uri)
 
@@ -100,10 +102,20 @@ def read_private(path: Path) -> bytes:
 
 
 def decode_secret(raw: bytes, where: str, *, remedy: str = "Make one with: openssl rand -hex 32") -> bytes:
-    """32 bytes from raw, hexadecimal or base64 form."""
+    """32 bytes from raw, hexadecimal or base64 form.
+
+    Raises:
+        KeyUnavailable: they are not 32 bytes, or are 32 characters of text: hexadecimal digits of half a key, or what
+            somebody thought of. Of random keys, fewer than one in 10^12 looks so.
+    """
+    text = raw.strip()
+    if len(raw) == SECRET_BYTES and all(byte in _TEXT for byte in raw):
+        raise KeyUnavailable(
+            f"The secret at {where} is text of {len(text)} characters, which is less than {SECRET_BYTES} random bytes.",
+            remedy=remedy,
+        )
     if len(raw) == SECRET_BYTES:
         return raw
-    text = raw.strip()
     for decode in (binascii.unhexlify, lambda t: base64.b64decode(t, validate=True)):
         try:
             value = decode(text)
