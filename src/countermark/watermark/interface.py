@@ -67,7 +67,7 @@ def check_key(key: Any) -> bytes:
 def whole_number(value: Any) -> int | None:
     """An integer as Python's own, one of numpy too; None for all else, truth values and numbers with a fraction."""
     try:
-        return None if isinstance(value, bool) else index(value)
+        return None if isinstance(value, bool | np.bool_) else index(value)
     except TypeError:
         return None
 
