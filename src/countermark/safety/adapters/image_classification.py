@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, pil_backend, whole_model
 from countermark.safety.adapters.opinion import Answer, ImageOpinion
 from countermark.safety.adapters.options import ImageClassificationOptions
@@ -39,13 +41,18 @@ class ImageClassifier(LocalOpinion[ImageClassificationOptions, _Loaded], ImageOp
 
         processor = AutoImageProcessor.from_pretrained(folder, **from_files(), **pil_backend())
         model = whole_model(AutoModelForImageClassification, folder, device_of(self._options))
-        return _Loaded(model, processor, LabelMap(model.config, self._options.labels))
+        loaded = _Loaded(model, processor, LabelMap(model.config, self._options.labels, self._options.exclusive))
+        self._ask(loaded, [Image.new("RGB", (64, 64))])  # whether processor, model and labels fit together
+        return loaded
 
     def _see(self, pixels: NDArray[np.uint8]) -> Answer:
-        loaded = self._model.get()
+        return self._ask(self._model.get(), squares(pixels))
+
+    def _ask(self, loaded: _Loaded, images: list[Image.Image]) -> Answer:
         import torch  # only now: where it is missing, the model says so
 
-        inputs = loaded.processor(images=squares(pixels), return_tensors="pt").to(loaded.model.device)
+        # Weights may be kept in half precision, and most models do not bring pixels to it themselves.
+        inputs = loaded.processor(images=images, return_tensors="pt").to(loaded.model.device, loaded.model.dtype)
         with torch.inference_mode():
             logits = loaded.model(**inputs).logits
         answer: Answer = loaded.labels.answer(logits.cpu(), self._scale)

@@ -17,7 +17,7 @@ from countermark.model import Category
 from countermark.safety.adapters.judge import as_quoted
 from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
 from countermark.safety.adapters.opinion import Answer, CouldNotLook, PromptOpinion, Said, Scale
-from countermark.safety.adapters.options import LlamaGuardOptions
+from countermark.safety.adapters.options import LLAMA_GUARD_CODES, LlamaGuardOptions
 
 CODES: Final[dict[str, Category]] = {
     "S1": Category.VIOLENCE,  # violent crimes
@@ -32,7 +32,6 @@ CODES: Final[dict[str, Category]] = {
 """What the codes mean here, unless the settings say otherwise. Not ours: S5 defamation, S6 specialised advice,
 S7 privacy, S8 intellectual property, S13 elections, S14 abuse of a code interpreter."""
 
-KNOWN: Final = frozenset(f"S{number}" for number in range(1, 15))
 _MOST_NEW_TOKENS: Final = 48
 _PROBE: Final = "probe 7f3a"
 
@@ -57,7 +56,7 @@ def parse(answer: str) -> Verdict:
     if lines[:1] != ["unsafe"]:
         raise CouldNotLook("answered neither safe nor unsafe")
     codes = tuple(code.strip() for code in lines[1].split(",")) if len(lines) == 2 else ()
-    if not codes or not KNOWN.issuperset(codes):
+    if not codes or not LLAMA_GUARD_CODES.issuperset(codes):
         raise CouldNotLook("answered unsafe without the codes that it should name")
     return Verdict(True, codes)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from countermark.model import Category
+from countermark.safety.interface import PROMPT_CATEGORIES
 
 _URI: Final = r"^(env://[A-Za-z_][A-Za-z0-9_]*|file:///.+)$"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -21,6 +22,17 @@ SecretUri = Annotated[str, Field(pattern=_URI)]
 
 Labels = Annotated[dict[str, Category], Field(min_length=1, max_length=200)]
 """A model's own labels and our categories; several labels may mean one category."""
+
+
+LLAMA_GUARD_CODES: Final = frozenset(f"S{number}" for number in range(1, 15))
+"""Of MLCommons' hazards, as the model names them."""
+
+
+def _only_of_prompts(labels: dict[str, Category] | None) -> dict[str, Category] | None:
+    """Refuse categories of which nobody asks a prompt."""
+    if wrong := sorted(set((labels or {}).values()) - set(PROMPT_CATEGORIES)):
+        raise ValueError(f"{', '.join(wrong)} can be found in images alone, not in prompts")
+    return labels
 
 
 class Options(BaseModel):
@@ -99,11 +111,23 @@ class ServiceOptions(Options):
         return self
 
 
-class TextClassificationOptions(LocalOptions):
+class LabelledOptions(LocalOptions):
+    """For classifiers with labels of their own."""
+
+    labels: Labels = Field(description=_LABELS)
+    exclusive: bool | None = Field(
+        default=None,
+        description="Whether its labels exclude each other (softmax) or may hold together (sigmoid); left out, its"
+        " configuration says.",
+    )
+
+
+class TextClassificationOptions(LabelledOptions):
     """Any text-classification model of transformers."""
 
     kind: Literal["text-classification"]
-    labels: Labels = Field(description=_LABELS)
+
+    _of_prompts = field_validator("labels")(_only_of_prompts)
 
 
 class LlamaGuardOptions(LocalOptions):
@@ -111,6 +135,15 @@ class LlamaGuardOptions(LocalOptions):
 
     kind: Literal["llama-guard"]
     labels: Labels | None = Field(default=None, description="Replaces what its codes `S1` to `S14` mean here.")
+
+    _of_prompts = field_validator("labels")(_only_of_prompts)
+
+    @field_validator("labels")
+    @classmethod
+    def _are_codes(cls, labels: dict[str, Category] | None) -> dict[str, Category] | None:
+        if unknown := sorted(set(labels or ()) - LLAMA_GUARD_CODES):  # its category would look assessed for ever
+            raise ValueError(f"the model has no code {', '.join(unknown)}: they are S1 to S{len(LLAMA_GUARD_CODES)}")
+        return labels
 
 
 class ShieldGemmaOptions(LocalOptions):
@@ -140,11 +173,10 @@ class AzureOptions(ServiceOptions):
     )
 
 
-class ImageClassificationOptions(LocalOptions):
+class ImageClassificationOptions(LabelledOptions):
     """Any image-classification model of transformers."""
 
     kind: Literal["image-classification"]
-    labels: Labels = Field(description=_LABELS)
 
 
 class ShieldGemma2Options(LocalOptions):
