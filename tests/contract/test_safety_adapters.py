@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -272,6 +275,37 @@ def test_whatever_a_service_does_wrong_closes(kind: str, serve: Serve, why: str)
 def test_a_service_that_takes_too_long_is_cut_off(serve: Serve) -> None:
     with serving(serve) as (url, _):
         closed(ask(make("openai-prompt", url, timeout=0.3)), "did not answer within 0.3 s")
+
+
+def test_a_name_that_takes_too_long_to_look_up_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that is gone is asked again and again, and no limit of a socket's holds while it is."""
+    waiting = threading.Event()
+
+    def slow(*_arguments: object, **_options: object) -> NoReturn:
+        waiting.wait(5)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    began = time.monotonic()
+    closed(ask(make("openai-prompt", "https://moderation.example", timeout=0.3)), "did not answer within 0.3 s")
+    assert time.monotonic() - began < 3
+    waiting.set()
+
+
+def test_what_connects_too_late_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, connected = http.client.HTTPConnection.connect, threading.Event()
+
+    def late(connection: http.client.HTTPConnection) -> None:
+        time.sleep(0.3)
+        connect(connection)
+        connected.set()
+
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", late)
+    with serving(like_openai()) as (url, asked):
+        closed(ask(make("openai-prompt", url, timeout=0.1)), "did not answer within 0.1 s")
+        assert connected.wait(5)
+        time.sleep(0.1)
+    assert asked.bodies == []
 
 
 def test_a_service_that_is_not_there_closes() -> None:

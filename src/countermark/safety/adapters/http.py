@@ -7,8 +7,8 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -66,40 +66,53 @@ class JsonService:
         return parsed
 
     def _exchange(self, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=self._timeout)
-        late = threading.Event()
-        timer: threading.Timer | None = None
-        end = time.monotonic() + self._timeout
+        """Status and answer, from a thread of its own: nothing else bounds how long a name is looked up."""
+        exchange = _Exchange(self._connection(), path, data, headers)
+        threading.Thread(target=exchange.run, daemon=True).start()
         try:
-            connection.connect()
-            timer = _cut_after(max(0.0, end - time.monotonic()), connection.sock, late)
-            connection.request("POST", path, data, {**headers, "Connection": "close", "Accept": "application/json"})
-            with connection.getresponse() as response:
-                answer = response.read(MAX_ANSWER_BYTES + 1)
-            if late.is_set():  # what was read by then may be a part, and parse all the same
-                raise TimeoutError
-            return response.status, answer
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            # ValueError: a TLS socket that was cut while it read.
-            if late.is_set() or isinstance(error, TimeoutError):
-                raise CouldNotLook(f"did not answer within {self._timeout:g} s") from None
+            return exchange.answer.result(self._timeout)
+        except TimeoutError:
+            raise CouldNotLook(f"did not answer within {self._timeout:g} s") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a key that no header can hold
             raise CouldNotLook(f"cannot be reached ({type(error).__name__})") from None
         finally:
-            if timer:
-                timer.cancel()
-            connection.close()
+            exchange.end()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=self._timeout)
 
 
-def _cut_after(seconds: float, connection: socket.socket, late: threading.Event) -> threading.Timer:
-    """End an exchange that takes too long: a timeout for each read alone would let a trickle go on for ever."""
+class _Exchange:
+    """One request and its answer."""
 
-    def cut() -> None:
-        late.set()
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    def __init__(
+        self, connection: http.client.HTTPConnection, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> None:
+        self._connection = connection
+        self._request = (path, data, {**headers, "Connection": "close", "Accept": "application/json"})
+        self._over = threading.Event()
+        self.answer: Future[tuple[int, bytes]] = Future()
 
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    return timer
+    def run(self) -> None:
+        """Ask, and keep the answer or the failure."""
+        try:
+            self._connection.connect()
+            if self._over.is_set():  # nobody waits any more: nothing is sent
+                raise TimeoutError
+            self._connection.request("POST", *self._request)
+            with self._connection.getresponse() as response:
+                answer = response.read(MAX_ANSWER_BYTES + 1)
+            self.answer.set_result((response.status, answer))
+        except BaseException as error:  # it is raised where the answer is waited for
+            self.answer.set_exception(error)
+        finally:
+            self._connection.close()
+
+    def end(self) -> None:
+        """Cut the connection, if there still is one: a time limit for each read would let a trickle go on for ever."""
+        self._over.set()
+        connection = self._connection.sock
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
