@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -30,6 +31,16 @@ def _number(value: Any) -> Any:
 
 Score = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 SeverityThreshold = Annotated[Severity, BeforeValidator(_number)]
+
+
+_OF_IMAGES: Final = (Category.TEXT_IN_IMAGE, Category.HASH_MATCH, Category.PROMPT_MISMATCH)
+
+
+def _text(value: Any) -> Any:
+    """YAML reads 2026.10 as the number 2026.1, and 2026-10-01 as a date."""
+    if not isinstance(value, str):
+        raise ValueError("a version is text: put it in quotes")
+    return value
 
 
 class _Strict(BaseModel):
@@ -134,7 +145,11 @@ class Metadata(_Strict):
     """Who answers for the policy."""
 
     id: str = Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    version: str = Field(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f]+$")  # it stands in every record
+    version: Annotated[str, BeforeValidator(_text)] = Field(
+        min_length=1,
+        max_length=50,
+        pattern=r"^[^\x00-\x1f\x7f]+$",  # it stands in every record
+    )
     owner: str = Field(default="", max_length=200)
     description: str = Field(default="", max_length=2000)
 
@@ -147,6 +162,15 @@ class Policy(_Strict):
     metadata: Metadata
     defaults: Defaults = Defaults()
     categories: dict[Category, Stages] = Field(min_length=1)
+
+    @field_validator("categories")
+    @classmethod
+    def _prompts_may_hold_it(cls, categories: dict[Category, Stages]) -> dict[Category, Stages]:
+        """Nobody looks for these in a prompt: the band would stop every one, or with its consent to silence none."""
+        for category in _OF_IMAGES:
+            if category in categories and categories[category].prompt is not None:
+                raise ValueError(f"'{category}' can be found in images alone: it has no 'prompt'")
+        return categories
 
     def on_silence(self, band: Band) -> Outcome:
         """The outcome where a category of this band was not assessed: its own, or the policy's default."""

@@ -206,6 +206,18 @@ def test_a_rule_that_could_stop_nothing_is_refused(stages: str) -> None:
         policy(f"categories: {{sexual: {{prompt: {{block: 0.5}}}}, violence: {stages}}}")
 
 
+@pytest.mark.parametrize("category", ["text_in_image", "hash_match", "prompt_mismatch"])
+@pytest.mark.parametrize("silence", ["block", "allow"])
+def test_what_only_images_have_is_not_looked_for_in_prompts(category: str, silence: str) -> None:
+    """Such a band would stop every prompt or, with its consent to silence, none, whatever the prompt."""
+    band = f"{{block: 0.5, on_not_assessed: {silence}}}"
+    with pytest.raises(
+        PolicyInvalid, match=rf"test\.yaml:4:\d+: categories: .*'{category}' can be found in images alone"
+    ):
+        policy(f"categories: {{sexual: {{prompt: {band}}}, {category}: {{prompt: {band}, image: {band}}}}}")
+    assert policy(f"categories: {{{category}: {{image: {band}}}}}")
+
+
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
 def test_what_is_nested_without_end_is_refused(opening: str) -> None:
     with pytest.raises(PolicyInvalid, match=r"^test\.yaml: .*nested"):
@@ -217,6 +229,13 @@ def test_a_version_is_one_line_that_every_record_can_hold(version: str) -> None:
     header = HEADER.replace("'1'", version)
     with pytest.raises(PolicyInvalid, match="version"):
         parse_yaml((header + VIOLENCE).encode(), "test.yaml", Policy)
+
+
+@pytest.mark.parametrize("version", ["2026.10", "7", "2026-10-01", "true"])
+def test_a_version_that_yaml_takes_for_something_else_is_to_be_quoted(version: str) -> None:
+    """2026.10 would be recorded as 2026.1."""
+    with pytest.raises(PolicyInvalid, match=r"test\.yaml:3:\d+: metadata\.version: .*put it in quotes"):
+        parse_yaml((HEADER.replace("'1'", version) + VIOLENCE).encode(), "test.yaml", Policy)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
