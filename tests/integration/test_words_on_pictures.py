@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from tests.contract.moderation_services import KEY, like_openai, serving
 
+from countermark import Countermark
 from countermark.compose import check, default_image_safety
 from countermark.errors import MissingExtra
 from countermark.model import Category, Outcome
@@ -68,6 +69,33 @@ def test_words_on_a_picture_are_sent_to_no_service(
         assert (decision.outcome, asked.paths) == (Outcome.ALLOW, [])
         check(load_policy(), prompt="fresh bread and coffee", settings=settings)
         assert len(asked.paths) == 1, "a prompt is, for that is what was asked for"
+
+
+def test_a_model_that_judges_prompts_and_words_is_loaded_once(
+    tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a guard of eight billion weights, no machine has room for two."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'countermark[opinions]'")
+    from tests.contract.tiny_models import save_text_classifier
+
+    from countermark.safety.adapters.local import LocalModel
+
+    monkeypatch.setenv("TEST_MODERATION_KEY", KEY)
+    save_text_classifier(tmp_path / "model", ["fine", "toxic"])
+    loads, load = [], LocalModel._load
+    monkeypatch.setattr(LocalModel, "_load", lambda model: loads.append(model) or load(model))
+    local = {"kind": "text-classification", "model": str(tmp_path / "model"), "labels": {"toxic": "harassment"}}
+    words = slogan("fresh bread and coffee")
+    with serving(like_openai()) as (url, asked):
+        service = {"kind": "openai", "url": f"{url}/v1", "key": "env://TEST_MODERATION_KEY"}
+        safety = {"prompt": {"opinions": [service, local]}, "image": {"text": True}}
+        settings = Settings.model_validate({"home": tmp_path / "home", "safety": safety})
+        check(policy, prompt="a cat", image=words, settings=settings)
+        assert (len(loads), asked.paths) == (1, ["/v1/moderations"])
+        with Countermark(settings, policy=policy) as cm:
+            cm.check(prompt="a cat")
+            cm.check(image=words)
+        assert (len(loads), len(asked.paths)) == (2, 2), "once for each that was built, and words are sent nowhere"
 
 
 def test_asking_for_it_without_the_extra_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

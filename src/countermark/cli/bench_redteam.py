@@ -89,13 +89,14 @@ def _run(prompts: Path, settings: Settings, *, generate: bool, actor: str) -> Si
 
     home = Home(settings)
     home.make()
+    prompt_safety = default_prompt_safety(settings)
     with closing(home.open_log()) as log, progress("Attacking") as advance:
         report = run_trial(
             prompts,
             Checks(
                 load_policy(settings.policy),
-                default_prompt_safety(settings),
-                default_image_safety(settings),
+                prompt_safety,
+                default_image_safety(settings, prompts=prompt_safety),
                 _generator(settings) if generate else None,
             ),
             pseudonym_key=home.keys.secret(Purpose.PSEUDONYM),

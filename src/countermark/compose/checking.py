@@ -20,7 +20,6 @@ from countermark.model import Decision, Finding, Stage
 from countermark.observe import get_logger, where_it_broke
 from countermark.pipeline import check_prompt
 from countermark.policy import Policy, decide, decide_failure, name_mismatch
-from countermark.safety.adapters.options import ServiceOptions
 from countermark.safety.known import Known
 from countermark.safety.transparent import look_through
 from countermark.settings import PromptSafetySettings
@@ -36,12 +35,11 @@ _IN_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 _IN_TIFF = frozenset({"CMYK", "LAB", "I", "F"})
 
 
-def default_prompt_safety(settings: Settings | None = None, *, services: bool = True) -> PromptClassifier:
+def default_prompt_safety(settings: Settings | None = None) -> PromptClassifier:
     """The shipped prompt classifiers, and the second opinions that settings name.
 
     Args:
         settings: whose second opinions are heard; none are unless given.
-        services: whether those that send what they judge to somebody else are among them.
     """
     from countermark.safety import PromptEnsemble, e5
     from countermark.safety.combine import Another, CombinedPromptClassifier
@@ -60,12 +58,20 @@ def default_prompt_safety(settings: Settings | None = None, *, services: bool = 
     if chosen.opinions:
         from countermark.safety.adapters.build import prompt_opinions
 
-        others += prompt_opinions(o for o in chosen.opinions if services or not isinstance(o, ServiceOptions))
+        others += prompt_opinions(chosen.opinions)
     return CombinedPromptClassifier(shipped, others, uncertain=chosen.uncertain) if others else shipped
 
 
-def default_image_safety(settings: Settings | None = None) -> ImageClassifier:
-    """The shipped image classifiers, what settings name beside them, and the installation's hash lists."""
+def default_image_safety(
+    settings: Settings | None = None, *, prompts: PromptClassifier | None = None
+) -> ImageClassifier:
+    """The shipped image classifiers, what settings name beside them, and the installation's hash lists.
+
+    Args:
+        settings: whose second opinions are heard; none are, and no lists asked, unless given.
+        prompts: what :func:`default_prompt_safety` gave for them, if it was asked: it judges the words in images, and
+            no model is loaded twice.
+    """
     from countermark.safety import ImageEnsemble
 
     shipped = ImageEnsemble()
@@ -73,7 +79,7 @@ def default_image_safety(settings: Settings | None = None) -> ImageClassifier:
         return shipped
     from countermark.compose.hash_lists import with_hash_lists
     from countermark.safety.adapters.build import image_opinions
-    from countermark.safety.combine import Another, CombinedImageClassifier
+    from countermark.safety.combine import Another, CombinedImageClassifier, CombinedPromptClassifier
 
     chosen = settings.safety.image
     others = list(image_opinions(chosen.opinions))
@@ -85,7 +91,8 @@ def default_image_safety(settings: Settings | None = None) -> ImageClassifier:
         from countermark.safety.text_in_image import text_opinion
 
         # Words in images stay here: one image may hold sixteen texts, and nobody asked for them to be sent anywhere.
-        others.append(text_opinion(default_prompt_safety(settings, services=False)))
+        words = prompts or default_prompt_safety(settings)
+        others.append(text_opinion(words.local() if isinstance(words, CombinedPromptClassifier) else words))
     stage = CombinedImageClassifier(shipped, others, uncertain=chosen.uncertain) if others else shipped
     return with_hash_lists(stage, settings.home)
 
@@ -121,15 +128,16 @@ def check(
         raise TypeError("give a prompt, an image or both")
     findings: tuple[Finding, ...] = ()
     decisions = []
+    own: PromptClassifier | None = None
     if prompt is not None:
         check_prompt(prompt)
-        prompts = prompt_safety or default_prompt_safety(settings)
+        prompts = prompt_safety or (own := default_prompt_safety(settings))
         findings, decision = _look(policy, Stage.PROMPT, lambda: prompts.assess(prompt))
         decisions.append(decision)
     if image is not None:
         raster = to_raster(image)
         known = Known(raster.sha256, prompt or "")
-        images = image_safety or default_image_safety(settings)
+        images = image_safety or default_image_safety(settings, prompts=own)
         seen, decision = _look(policy, Stage.IMAGE, lambda: look_through(images, raster, known), findings)
         findings += seen
         decisions.append(name_mismatch(decision, findings))

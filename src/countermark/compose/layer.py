@@ -111,9 +111,11 @@ class Countermark:
     ) -> Parts:
         from countermark.fingerprint import pdq
 
+        prompts = prompt_safety or default_prompt_safety(self.settings)
+        own = None if prompt_safety else prompts
         return Parts(
-            prompt_safety=prompt_safety or default_prompt_safety(self.settings),
-            image_safety=image_safety or default_image_safety(self.settings),
+            prompt_safety=prompts,
+            image_safety=image_safety or default_image_safety(self.settings, prompts=own),
             policy=self.policy,
             watermark=self.home.watermark(),
             fingerprint=lambda pixels: pdq.compute(pixels).bits,

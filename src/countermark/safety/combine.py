@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, Self, TypeVar
 
 from countermark.model import MAX_PROMPT_CHARS, Category, DetectorRef, Finding, FindingState, Stage
 from countermark.safety.interface import (
@@ -49,11 +49,13 @@ class Another(Generic[ClassifierT]):
         multilingual: whether it reads the languages that the first stage does not. Only then does its word on a
             category stand in for the first stage's "this language is not read". A classifier that does not read a text
             and says "safe" would open the gate: leave this off unless you know.
+        remote: whether it sends what it judges to somebody else.
     """
 
     classifier: ClassifierT
     when: When = "always"
     multilingual: bool = False
+    remote: bool = False
 
 
 class _Combined(Generic[ClassifierT]):
@@ -84,6 +86,10 @@ class _Combined(Generic[ClassifierT]):
         parts = [self._first.detector, *(other.classifier.detector for other in self._others)]
         joined = "\0".join(f"{part.id} {part.version} {part.digest}" for part in parts)
         return DetectorRef(id=self._name, version=_VERSION, digest=hashlib.sha256(joined.encode()).hexdigest())
+
+    def local(self) -> Self:
+        """The same classifiers, their models loaded once, without those that send what they judge to somebody else."""
+        return type(self)(self._first, [one for one in self._others if not one.remote], uncertain=self._uncertain)
 
     @property
     def categories(self) -> frozenset[Category]:

@@ -66,9 +66,9 @@ def image_opinion(options: kinds.ImageOpinion) -> ImageOpinion:
 
 def prompt_opinions(chosen: Iterable[kinds.PromptOpinion]) -> list[Another[PromptClassifier]]:
     """Opinions on prompts, each with when it is to be asked."""
-    return [Another(prompt_opinion(o), o.when, o.multilingual) for o in chosen]
+    return [Another(prompt_opinion(o), o.when, o.multilingual, isinstance(o, kinds.ServiceOptions)) for o in chosen]
 
 
 def image_opinions(chosen: Iterable[kinds.ImageOpinion]) -> list[Another[ImageClassifier]]:
     """Opinions on images, each with when it is to be asked."""
-    return [Another(image_opinion(o), o.when) for o in chosen]
+    return [Another(image_opinion(o), o.when, remote=isinstance(o, kinds.ServiceOptions)) for o in chosen]
