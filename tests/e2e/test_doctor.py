@@ -80,6 +80,38 @@ def test_what_settings_name_and_is_not_there_fails(
     assert not Path(os.environ["COUNTERMARK_HOME"]).exists()
 
 
+def test_a_policy_that_stops_everything_for_want_of_anybody_who_looks_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a matter of what is set up, which no look at the policy alone can say."""
+    assert not any(name.startswith("policy on") for name in examined(capsys)[1]), "the shipped one does not"
+    (tmp_path / "policy.yaml").write_text(
+        """
+        apiVersion: countermark.policy/v1
+        kind: Policy
+        metadata: {id: strict, version: "1"}
+        categories:
+          violence: {prompt: {block: 0.5}, image: {block: 0.5}}
+          public_figure: {prompt: {block: 0.5}}
+          text_in_image: {image: {block: 0.5}}
+          hash_match: {image: {block: 0.5}}
+          ncii: {prompt: {block: 0.5, on_not_assessed: allow}}
+        """
+    )
+    (tmp_path / "countermark.toml").write_text(f'policy = "{tmp_path}/policy.yaml"\n')
+    code, found = examined(capsys)
+    assert code == 0
+    state, said = found["policy on every prompt"]
+    assert (state, "looks for public_figure in the prompt" in said) == ("warning", True)
+    state, said = found["policy on every image"]
+    assert (state, "looks for violence, text_in_image, hash_match in the image" in said) == ("warning", True)
+    with (tmp_path / "countermark.toml").open("a") as more:
+        more.write('safety.prompt.entities = ["public_figure"]\nsafety.image.text = true\n')
+    found = examined(capsys)[1]
+    assert "policy on every prompt" not in found
+    assert "looks for violence, hash_match in the image" in found["policy on every image"][1]
+
+
 def test_every_extra_that_a_user_may_want_is_known() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
     assert set(EXTRAS) == set(extras) - {"dev", "training"}
@@ -103,7 +135,7 @@ def test_signed_heads_in_a_database_are_looked_at_and_not_made(database: str, mo
 
 
 def test_words_in_images_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from countermark.cli.doctor import _image_models
+    from countermark.cli.doctor_safety import _image_models
 
     monkeypatch.setattr("countermark.safety.text_in_image.installed", lambda: False)
     with pytest.raises(MissingExtra, match="ocr"):

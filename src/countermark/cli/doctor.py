@@ -8,25 +8,18 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
 from countermark.cli.diagnosis import Diagnosis, guarded
 from countermark.cli.doctor_elsewhere import GENERATING, generator, objects, witnesses
+from countermark.cli.doctor_safety import checks, hash_lists
 from countermark.cli.output import common, console, load, print_json
-from countermark.errors import EXIT_INTERNAL, CountermarkError, MissingExtra
+from countermark.errors import EXIT_INTERNAL, MissingExtra
 from countermark.keys.uri import SECRET_BYTES
 from countermark.settings import Settings
-
-if TYPE_CHECKING:
-    from countermark.safety.adapters.opinion import Opinion
-    from countermark.safety.adapters.options import Options
-    from countermark.safety.hash_store import HashListStore
 
 LOW_DISK = 512 * 2**20
 EXTRAS = {
@@ -78,16 +71,13 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield Diagnosis("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _extras()
     yield _opencv()
-    yield from guarded("policy", lambda: _policy(settings))
-    yield from guarded("prompt models", lambda: _prompt_models(settings))
-    yield from guarded("image models", lambda: _image_models(settings))
-    yield from _opinions(settings)
+    yield from checks(settings)
     yield from generator(settings)
     yield from guarded("watermark", lambda: _watermark(settings))
     yield from guarded("home", lambda: _home(settings))
     yield from objects(settings)
     if there:
-        yield from _hash_lists(settings)
+        yield from hash_lists(settings)
     if there or settings.keys:
         yield from guarded("keys", lambda: _keys(settings))
     if there or chosen.chain or chosen.key:
@@ -128,56 +118,6 @@ def _opencv() -> Diagnosis:
     return Diagnosis("opencv", "ok", ", ".join(f"{n} {v}" for n, v in wheels.items()) + both)
 
 
-def _policy(settings: Settings) -> Diagnosis:
-    from countermark.policy import load_policy
-
-    ref = load_policy(settings.policy).ref
-    return Diagnosis("policy", "ok", f"{ref.id} {ref.version}, sha256 {ref.digest[:16]}…")
-
-
-def _prompt_models(settings: Settings) -> Diagnosis:
-    """The shipped models and the lists, those of names too, that settings name."""
-    from countermark.compose import default_prompt_safety
-    from countermark.safety import PromptEnsemble
-
-    default_prompt_safety(settings)
-    ensemble = PromptEnsemble(terms=settings.safety.prompt.terms, verify=True)
-    return Diagnosis("prompt models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
-
-
-def _image_models(settings: Settings) -> Diagnosis:
-    """The shipped models, and NudeNet and the reader of words where settings ask for them."""
-    from countermark.compose import default_image_safety
-    from countermark.safety import ImageEnsemble
-
-    default_image_safety(settings)
-    ensemble = ImageEnsemble(verify=True)
-    return Diagnosis("image models", "ok", f"{ensemble.detector.id} {ensemble.detector.version}, digests match")
-
-
-def _opinions(settings: Settings) -> Iterator[Diagnosis]:
-    """Each second opinion that settings name, made ready as far as that goes without sending anything."""
-    from countermark.safety.adapters.build import image_opinion, prompt_opinion
-
-    for number, options in enumerate(settings.safety.prompt.opinions, 1):
-        name = f"prompt opinion {number} ({options.kind})"
-        yield from guarded(name, partial(_opinion, name, prompt_opinion(options), options))
-    for number, image_options in enumerate(settings.safety.image.opinions, 1):
-        name = f"image opinion {number} ({image_options.kind})"
-        yield from guarded(name, partial(_opinion, name, image_opinion(image_options), image_options))
-
-
-def _opinion(name: str, opinion: Opinion, options: Options) -> Diagnosis:
-    from countermark.safety.adapters.options import ServiceOptions
-
-    opinion.load()
-    who = opinion.detector
-    state = f"sha256 {who.digest}" if who.digest else "loaded"
-    if isinstance(options, ServiceOptions):
-        state = f"its key is there; asks {urlsplit(options.url).hostname}, which was not tried"
-    return Diagnosis(name, "ok", f"{who.id} ({', '.join(sorted(opinion.categories))}), {options.when}; {state}")
-
-
 def _watermark(settings: Settings) -> Diagnosis:
     chosen = settings.watermark
     if chosen.backend == "imwatermark":
@@ -198,41 +138,6 @@ def _home(settings: Settings) -> Diagnosis:
     if free < LOW_DISK:
         return Diagnosis("home", "warning", f"{home} has only {free // 2**20} MiB free", "Make room.")
     return Diagnosis("home", "ok", f"{home}, {free // 2**30} GiB free")
-
-
-def _hash_lists(settings: Settings) -> Iterator[Diagnosis]:
-    """Each imported list, and whether policy heeds them."""
-    from countermark.compose.hash_lists import hash_lists
-
-    store = hash_lists(settings.home)
-    try:
-        names = store.names()
-    except CountermarkError as error:
-        yield Diagnosis("hash lists", "failed", error.message, error.remedy)
-        return
-    for name in names:
-        yield from guarded(f"hash list {name}", partial(_hash_list, store, name))
-    if names:
-        yield from guarded("hash lists", lambda: _heeded(settings))
-
-
-def _hash_list(store: HashListStore, name: str) -> Diagnosis:
-    return Diagnosis(f"hash list {name}", "ok", f"{len(store.read(name)):,} hashes")
-
-
-def _heeded(settings: Settings) -> Diagnosis:
-    from countermark.model import Category, Outcome
-    from countermark.policy import load_policy
-
-    policy = load_policy(settings.policy)
-    stages = policy.categories.get(Category.HASH_MATCH)
-    if stages is None or stages.image is None:
-        remedy = "Name it in your policy: hash_match: {image: {severity: {review: 2, block: 6}}}"
-        return Diagnosis("hash lists", "warning", "policy does not name hash_match: a hit stops nothing", remedy)
-    if policy.on_silence(stages.image) is Outcome.ALLOW:
-        remedy = "Take on_not_assessed away from hash_match in your policy: then it stops these, too."
-        return Diagnosis("hash lists", "warning", "policy lets pass what a list could not be asked about", remedy)
-    return Diagnosis("hash lists", "ok", "policy heeds them, and stops what they could not be asked about")
 
 
 def _keys(settings: Settings) -> Diagnosis:
