@@ -181,14 +181,20 @@ def unfit(pixels: NDArray[np.uint8]) -> str:
     return ""
 
 
-def _views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """The image, and overlapping squares along it where it is elongated; whatever any view shows, the image shows."""
-    height, width = pixels.shape[:2]
+def windows(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of the image, and of overlapping squares along it where it is elongated.
+
+    Whatever any of them shows, the image shows; a model's square input would show next to nothing of a strip.
+    """
     shorter, longer = sorted((height, width))
-    views = [pixels]
+    found = [(slice(0, height), slice(0, width))]
     if longer > SQUARISH * shorter:
         count = math.ceil(longer / shorter * 1.25)
-        for start in np.linspace(0, longer - shorter, count).astype(int):
-            crop = pixels[start : start + shorter] if height > width else pixels[:, start : start + shorter]
-            views.append(np.ascontiguousarray(crop))
-    return views
+        for start in np.linspace(0, longer - shorter, count).astype(int).tolist():
+            along, across = slice(start, start + shorter), slice(0, shorter)
+            found.append((along, across) if height > width else (across, along))
+    return found
+
+
+def _views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [np.ascontiguousarray(pixels[rows, columns]) for rows, columns in windows(*pixels.shape[:2])]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from countermark.errors import CountermarkError, MissingExtra
 from countermark.model import Category, DetectorRef, Finding, Region, Severity, Stage
 from countermark.model.finding import MAX_REGIONS
-from countermark.safety.image_ensemble import unfit
+from countermark.safety.image_ensemble import unfit, windows
 from countermark.safety.interface import assessed, not_assessed
 from countermark.safety.loading import Loaded
 from countermark.safety.onnx_session import open_session
@@ -114,7 +114,7 @@ class NudeNet:
         )
 
     def parts(self, pixels: NDArray[np.uint8]) -> list[Region]:
-        """Every part that the model sees, exposed or not, surest first, at most 64.
+        """Every part that the model sees, exposed or not, surest first, at most 64; of a strip along it, too.
 
         Raises:
             MissingExtra: the package is not installed.
@@ -122,9 +122,13 @@ class NudeNet:
             WeightsMismatch: the model file is not the one that this was written for.
         """
         session = self._session.get()
-        (output,) = session.run(None, {session.get_inputs()[0].name: _prepare(pixels)})
         height, width = pixels.shape[:2]
-        return _read(output[0], height, width)
+        found: list[Region] = []
+        for rows, columns in windows(height, width):
+            view = pixels[rows, columns]
+            (output,) = session.run(None, {session.get_inputs()[0].name: _prepare(view)})
+            found += [_placed(part, rows, columns, height, width) for part in _read(output[0], *view.shape[:2])]
+        return sorted(found, key=lambda region: -region.score)[:MAX_REGIONS]
 
     def _silent(self, reason: str) -> Finding:
         return not_assessed(Stage.IMAGE, Category.SEXUAL, self.detector, reason)
@@ -153,6 +157,18 @@ def _prepare(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     square = cv2.copyMakeBorder(pixels, 0, longer - height, 0, longer - width, cv2.BORDER_CONSTANT)
     small = cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(small.astype(np.float32).transpose(2, 0, 1)[None] / 255.0)
+
+
+def _placed(part: Region, rows: slice, columns: slice, height: int, width: int) -> Region:
+    """A part of the window, in shares of the whole image."""
+    across, down = columns.stop - columns.start, rows.stop - rows.start
+    box = {
+        "left": (columns.start + part.left * across) / width,
+        "top": (rows.start + part.top * down) / height,
+        "right": (columns.start + part.right * across) / width,
+        "bottom": (rows.start + part.bottom * down) / height,
+    }
+    return part.model_copy(update={name: min(1.0, side) for name, side in box.items()})
 
 
 def _read(output: NDArray[np.float32], height: int, width: int) -> list[Region]:

@@ -12,9 +12,10 @@ from tests.conftest import photograph
 
 from countermark.compose import default_image_safety
 from countermark.errors import MissingExtra, WeightsMismatch
-from countermark.model import Category, FindingState
+from countermark.model import Category, FindingState, Region
+from countermark.safety.image_ensemble import windows
 from countermark.safety.interface import IMAGE_CATEGORIES
-from countermark.safety.nudenet import PARTS, REVIEW, SEXUAL_PARTS, NudeNet, _read
+from countermark.safety.nudenet import PARTS, REVIEW, SEXUAL_PARTS, NudeNet, _placed, _read
 from countermark.settings import ImageSafetySettings, SafetySettings, Settings
 
 installed = importlib.util.find_spec("nudenet") is not None
@@ -42,6 +43,34 @@ def test_parts_are_found_where_they_are() -> None:
         assert face.label.startswith("FACE_")
         assert 0.3 * scale < face.left < face.right < 0.6 * scale
         assert 0.1 < face.top < face.bottom < 0.4
+
+
+@needs_nudenet
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_strip_hides_nothing(turned: bool) -> None:
+    """Squeezed into the model's square as a whole, a face in a strip of 4 : 1 is as good as not there."""
+    face = photograph("astronaut")
+    strip = np.concatenate([np.zeros_like(face)] * 2 + [face, np.zeros_like(face)], axis=0 if turned else 1)
+    alone, found = NudeNet().parts(face)[0], NudeNet().parts(strip)[0]
+    assert found.score > 0.9 * alone.score
+    if turned:
+        assert found.top == pytest.approx((2 + alone.top) / 4, abs=0.02)
+        assert found.left == pytest.approx(alone.left, abs=0.05)
+    else:
+        assert found.left == pytest.approx((2 + alone.left) / 4, abs=0.02)
+        assert found.bottom == pytest.approx(alone.bottom, abs=0.05)
+
+
+def test_a_part_of_a_window_is_placed_in_the_whole() -> None:
+    for height, width in ((100, 400), (400, 100)):
+        shown = np.zeros((height, width), bool)
+        for rows, columns in windows(height, width)[1:]:
+            all_of_it = Region(label="x", left=0, top=0, right=1, bottom=1, score=0.5)
+            box = _placed(all_of_it, rows, columns, height, width)
+            assert (box.left * width, box.right * width) == pytest.approx((columns.start, columns.stop))
+            assert (box.top * height, box.bottom * height) == pytest.approx((rows.start, rows.stop))
+            shown[rows, columns] = True
+        assert shown.all()
 
 
 def test_without_the_package_nothing_was_assessed(monkeypatch: pytest.MonkeyPatch) -> None:
