@@ -449,6 +449,12 @@ def test_a_judge_is_asked_policy_by_policy(judge: tuple[Path, Any]) -> None:
     assert len({finding.score for finding in findings.values()}) > 1
 
 
+def test_a_judge_is_asked_nothing_that_is_longer_than_it_reads(judge: tuple[Path, Any], guard: Path) -> None:
+    asked = prompt_opinion(kinds.ShieldGemmaOptions(kind="shieldgemma", model=str(judge[0])))
+    all_unassessed(asked.assess("a cat " * 4_200), "reads at most 8,192 tokens at once")
+    all_unassessed(prompt_opinion(guard_options(guard)).assess("a cat " * 150), "reads at most 256 tokens at once")
+
+
 def test_a_judge_s_question_is_the_model_card_s() -> None:
     asked = question(" a cat ", POLICIES[SEXUAL])
     assert "<start_of_turn>\nHuman Question: a cat\n<end_of_turn>\n\nOur safety principle is defined in" in asked

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from countermark.errors import EnvironmentLacking
 from countermark.model import Category
-from countermark.safety.adapters.judge import as_quoted
+from countermark.safety.adapters.judge import as_quoted, check_length
 from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
 from countermark.safety.adapters.opinion import Answer, CouldNotLook, PromptOpinion, Said, Scale
 from countermark.safety.adapters.options import LLAMA_GUARD_CODES, LlamaGuardOptions
@@ -121,6 +121,7 @@ class LlamaGuard(LocalOpinion[LlamaGuardOptions, _Loaded], PromptOpinion):
 
         rendered = _render(loaded.tokenizer, as_quoted(text, loaded.tokenizer), loaded.in_parts)
         inputs = loaded.tokenizer(rendered, add_special_tokens=False, return_tensors="pt").to(loaded.model.device)
+        check_length(inputs, loaded.model)
         with torch.inference_mode():
             made = loaded.model.generate(
                 input_ids=inputs["input_ids"],

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from countermark.errors import EnvironmentLacking
 from countermark.model import Category
-from countermark.safety.adapters.judge import as_quoted
+from countermark.safety.adapters.judge import as_quoted, check_length
 from countermark.safety.adapters.local import LocalOpinion, device_of, from_files, whole_model
 from countermark.safety.adapters.opinion import Answer, PromptOpinion
 from countermark.safety.adapters.options import ShieldGemmaOptions
@@ -107,6 +107,7 @@ def _probability(loaded: _Loaded, asked: str) -> float:
     import torch
 
     inputs = loaded.tokenizer(asked, return_tensors="pt").to(loaded.model.device)
+    check_length(inputs, loaded.model)
     with torch.inference_mode():
         logits = loaded.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
     return float(torch.softmax(logits[0, -1, loaded.yes_no].float(), -1)[0])
