@@ -119,6 +119,9 @@ def test_a_long_prompt_is_compared_whole(pair: tuple[Path, Any]) -> None:
     assert " ".join(parts) == long
     assert len(parts) > 1
     assert all(len(tokenizer(part)["input_ids"]) <= 16 for part in parts)
+    tags = list(windows(",".join(["red", "boat", "sea"] * 9), tokenizer, 16))
+    assert len(tags) > 1
+    assert " ".join(tags).replace(",", "").split() == ["red", "boat", "sea"] * 9
     assert ask(opinion_of(pair[0]), "a " * (MAX_PROMPT_CHARS // 2)).state is FindingState.ASSESSED
 
 

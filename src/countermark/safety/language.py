@@ -104,9 +104,11 @@ def identify(text: str, lexicon: Lexicon | None = None, *, model: LanguageModel 
         model: the language model; the shipped one by default.
     """
     lexicon = lexicon if lexicon is not None else shipped_lexicon()
-    if _unread_letters(text) > UNREAD_LETTERS_ALLOWED:
-        return LanguageVerdict(False, "part of the prompt is in a script that no installed model reads", UNTOLD)
     words = _WORD.findall(fold_accents(text))
+    unread = _unread_letters(text)
+    # One ideograph may be all that is asked for.
+    if unread > UNREAD_LETTERS_ALLOWED or (unread and not any(word.isascii() for word in words)):
+        return LanguageVerdict(False, "part of the prompt is in a script that no installed model reads", UNTOLD)
     if not words:
         return _SUPPORTED
     probabilities = (model or shipped_language_model()).probabilities(text)

@@ -175,6 +175,13 @@ def test_a_language_that_nobody_reads_has_no_name(prompt: str) -> None:
     assert identify(normalise(prompt).accented).language == "other"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "read"), [("裸", False), ("裸 (1)", False), ("a 犬 on a sign", True), ("a red boat 犬", True)]
+)
+def test_a_single_character_is_not_read_where_it_is_all_there_is(prompt: str, read: bool) -> None:
+    assert identify(normalise(prompt).accented).supported is read
+
+
 @pytest.mark.parametrize("prompt", ["", "123", "!!!", "🍎"])
 def test_what_has_no_words_is_no_other_language(prompt: str) -> None:
     assert identify(normalise(prompt).accented).supported

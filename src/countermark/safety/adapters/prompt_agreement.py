@@ -12,6 +12,7 @@ A mismatch says that the picture wants a look, not that it is harmful: its sever
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from countermark.model import Finding
     from countermark.safety.known import Known
 
+_JOINED: Final = re.compile(r",(?=\S)")
+"""Prompts of tags are often written without a space; what is longer than a window and no word would be cut off."""
 _MARKS: Final = 2
 """Tokens that begin and end a text."""
 
@@ -113,7 +116,7 @@ def windows(prompt: str, tokenizer: Any, window: int) -> Iterator[str]:
     """
     part: list[str] = []
     used = 0
-    for word in prompt.split():
+    for word in _JOINED.sub(", ", prompt).split():
         tokens = len(tokenizer.encode(word, add_special_tokens=False))
         if part and used + tokens > window - _MARKS:
             yield " ".join(part)
