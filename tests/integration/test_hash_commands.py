@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from tests.conftest import CLEAN_PROMPT, Given, photograph
 
 from countermark import Countermark
@@ -73,6 +74,16 @@ def test_lists_are_imported_shown_asked_and_removed(
     assert run(["hashes", "remove", "ours", *home]) == 0
     assert run(["hashes", "remove", "ours", *home]) == 2
     assert run(["hashes", "check", str(on_list), *home]) == 21
+
+
+def test_a_picture_in_the_alpha_plane_is_looked_up_as_it_is_seen(
+    tmp_path: Path, settings: Settings, listed: str, photo: NDArray[np.uint8]
+) -> None:
+    grey = np.asarray(Image.fromarray(photo).convert("L"))
+    veiled = Image.fromarray(np.dstack([np.full_like(photo, 255), grey]))  # white, and plain unless it lies on black
+    veiled.save(tmp_path / "veiled.png")
+    for command in (["hashes", "check"], ["check", "--image"]):
+        assert run([*command, str(tmp_path / "veiled.png"), "--home", str(settings.home)]) == 20
 
 
 def test_a_generated_look_alike_is_refused_and_the_hash_told_nowhere(

@@ -128,18 +128,17 @@ def check(image: Path, as_json: bool, home: Path | None) -> int:
 
     Exit codes: 0 on no list, 20 on one, 21 a list could not be used, or there is none.
     """
-    import hashlib
-
     from rich.markup import escape
 
-    from countermark import imaging
     from countermark.cli.show import BAD, OK, WARN, finding_dict
+    from countermark.compose.checking import to_raster
     from countermark.compose.hash_lists import hash_list_classifier
+    from countermark.safety.known import Known
+    from countermark.safety.transparent import look_through
 
-    data = imaging.read_file(image)
-    pixels = imaging.decode(data, str(image)).pixels
+    raster = to_raster(image)
     classifier = hash_list_classifier(load(home=home).settings.home)
-    findings = classifier.assess_file(pixels, hashlib.sha256(data).hexdigest())
+    findings = look_through(classifier, raster, Known(raster.sha256))
     if as_json:
         shown = [finding_dict(finding) for finding in findings]
         print_json({"schema": "countermark.hash-check/1", "file": str(image), "findings": shown})
