@@ -276,6 +276,9 @@ def test_only_few_colours_of_a_region_are_left(
 def test_fine_detail_of_a_region_is_gone() -> None:
     picture = photograph("astronaut")
     region = Region(label="X", left=0.25, top=0.1, right=0.6, bottom=0.5, score=1)
-    done = obscure(Raster(picture), [region]).raster.pixels
-    inside = np.s_[52:255, 128:307]
-    assert cv2.Laplacian(done[inside], cv2.CV_64F).std() < 0.1 * cv2.Laplacian(picture[inside], cv2.CV_64F).std()
+    done = obscure(Raster(picture, alpha=picture[..., 0].copy()), [region]).raster
+    assert done.alpha is not None
+    inside, outside = np.s_[52:255, 128:307], np.s_[300:]
+    for now, before in ((done.pixels, picture), (done.alpha, picture[..., 0])):
+        assert cv2.Laplacian(now[inside], cv2.CV_64F).std() < 0.1 * cv2.Laplacian(before[inside], cv2.CV_64F).std()
+        assert np.array_equal(now[outside], before[outside])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from tests.conftest import photograph
 from tests.contract.moderation_services import KEY, like_openai, serving
 
 from countermark import Countermark
@@ -96,6 +97,18 @@ def test_a_model_that_judges_prompts_and_words_is_loaded_once(
             cm.check(prompt="a cat")
             cm.check(image=words)
         assert (len(loads), len(asked.paths)) == (2, 2), "once for each that was built, and words are sent nowhere"
+
+
+def test_words_of_a_sticker_are_redacted(tmp_path: Path) -> None:
+    """They stand in its alpha plane: unless that is blurred, too, the second look would read them again."""
+    words = Image.fromarray(slogan("porn stars live sex")).convert("L").point(lambda level: 255 if level > 200 else 0)
+    photo = Image.fromarray(photograph("coffee")).resize(words.size)
+    photo.putalpha(words)
+    redacting = POLICY.replace("{review: 2, block: 4}", "{redact: 2}")
+    (tmp_path / "redacting.yaml").write_text(redacting)
+    with Countermark(reading(tmp_path / "home"), policy=load_policy(tmp_path / "redacting.yaml")) as cm:
+        result = cm.mark(photo, model="vendor/model-3")
+    assert (result.outcome, result.decision.outcome) == ("released", Outcome.REDACT)
 
 
 def test_asking_for_it_without_the_extra_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

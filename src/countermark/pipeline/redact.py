@@ -88,15 +88,21 @@ def held(decision: Decision, why: str, *, after: Decision | None = None) -> Deci
 
 
 def obscure(raster: Raster, regions: Sequence[Region]) -> Redacted:
-    """Replace each region by the mean colours of a few cells, softened. Nothing finer can be got back from them."""
+    """Replace each region by the mean colours of a few cells, softened. Nothing finer can be got back from them.
+
+    Of a transparent picture likewise what can be seen through, in which all of a picture or text may stand.
+    """
     pixels = raster.pixels.copy()
+    alpha = None if raster.alpha is None else raster.alpha.copy()
     touched = np.zeros(pixels.shape[:2], np.bool_)
     for region in regions:
         rows, columns = _padded(region, raster.height, raster.width)
         pixels[rows, columns] = _softened(raster.pixels[rows, columns])
+        if alpha is not None and raster.alpha is not None:
+            alpha[rows, columns] = _softened(raster.alpha[rows, columns])
         touched[rows, columns] = True
     # The file's digest is no longer that of these pixels.
-    changed = replace(raster, pixels=pixels, sha256="")
+    changed = replace(raster, pixels=pixels, alpha=alpha, sha256="")
     return Redacted(changed, tuple(regions), float(touched.mean()))
 
 
