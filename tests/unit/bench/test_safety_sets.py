@@ -143,3 +143,12 @@ def test_styles_keep_the_prompt() -> None:
         wrapped = styled("a cat on a sofa.", style)
         assert "a cat on a sofa" in wrapped
         assert len(wrapped) > 60
+
+
+def test_a_row_may_call_its_text_a_prompt(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a cat"}\n{"text": "a dog", "prompt": "not this"}\n{"words": "x"}\n')
+    first, second, none = (row for _, row in read_rows(tmp_path / "a.jsonl"))
+    assert not isinstance(first, Skipped)
+    assert not isinstance(second, Skipped)
+    assert (first.text, second.text) == ("a cat", "a dog")
+    assert isinstance(none, Skipped)

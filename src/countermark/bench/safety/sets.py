@@ -1,8 +1,8 @@
 """The prompts that are measured: read from JSON lines, sampled, and kept apart by what they are good for.
 
-A row has ``text``; ``labels``, in which a missing key is unknown and ``unsafe`` says 1 or 0 overall; ``source``; and
-perhaps ``lang`` and ``meta``. What a row counts as follows from these and from names, by the rules below, so that
-nobody has to be believed who says which rows were "the hard ones".
+A row has ``text`` (or ``prompt``, as ``check`` takes it); ``labels``, in which a missing key is unknown and ``unsafe``
+says 1 or 0 overall; ``source``; and perhaps ``lang`` and ``meta``. What a row counts as follows from these and from
+names, by the rules below, so that nobody has to be believed who says which rows were "the hard ones".
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _json(line: bytes) -> Any:
 
 
 def _row(record: Mapping[str, Any], stem: str) -> PromptRow:
-    text, labels = record["text"], record.get("labels") or {}
+    text, labels = record["text"] if "text" in record else record["prompt"], record.get("labels") or {}
     if not isinstance(labels, dict):
         raise ValueError('"labels" is no object')
     if not isinstance(text, str) or not text.strip():

@@ -73,7 +73,7 @@ class JsonService:
             return exchange.answer.result(self._timeout)
         except TimeoutError:
             raise CouldNotLook(f"did not answer within {self._timeout:g} s") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a key that no header can hold
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no host name
             raise CouldNotLook(f"cannot be reached ({type(error).__name__})") from None
         finally:
             exchange.end()
