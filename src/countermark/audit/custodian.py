@@ -6,7 +6,6 @@ The event is always durable first: nothing is shown or deleted that the log does
 from __future__ import annotations
 
 import secrets
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -36,9 +35,6 @@ Fetch = Callable[[Event, str, str | None], bytes]
 
 class Custodian(VerifiableReader, ABC):
     """The part of a log that views, holds and erases; whatever appends may be put beneath it."""
-
-    _custody = threading.Lock()
-    """Between looking for holds and erasing, this process places none."""
 
     @abstractmethod
     def append_many(self, events: Iterable[tuple[Event, Mapping[str, str] | None]]) -> list[Any]:
@@ -161,7 +157,7 @@ class Custodian(VerifiableReader, ABC):
         hold_id = secrets.token_hex(16)
         record = HoldRecord(action="placed", id=hold_id, events=tuple(events), query=query, until=until)
         event = warrant.event(EventType.HOLD, event_id=hold_id, hold=record)
-        with self._custody:
+        with self._store.custody():
             (index,) = self._record(event)
         return Hold(hold_id, index, event.time, warrant.reason, record.events, record.query, until)
 
@@ -185,7 +181,7 @@ class Custodian(VerifiableReader, ABC):
         if found[0].released_at is not None:
             raise UsageError(f"Hold {found[0].id} was released by entry {found[0].released_at}.", remedy="Do nothing.")
         record = HoldRecord(action="released", id=found[0].id)
-        with self._custody:
+        with self._store.custody():
             self._record(warrant.event(EventType.HOLD, hold=record))
         return found[0]
 
@@ -289,7 +285,7 @@ class Custodian(VerifiableReader, ABC):
             AuditStoreDamaged: as :meth:`plan_erasure`.
         """
         self._may_write("an erasure")
-        with self._custody:
+        with self._store.custody():
             plans = self._plan_erasures(events, subject, progress)
             plan = _together(plans)
             if not plan.erase and not plan.held_back:

@@ -161,6 +161,9 @@ class ReaderStore(Protocol):
     def snapshot(self) -> AbstractContextManager[StoreReader]:
         """A reader that sees the store as it is now, however much is appended meanwhile."""
 
+    def custody(self) -> AbstractContextManager[object]:
+        """Between looking for holds and erasing nobody places one, in whatever process."""
+
     def erase(self, event_ids: Sequence[str]) -> None:
         """Delete the data keys and ciphertexts of events, durably, in a transaction of its own.
 

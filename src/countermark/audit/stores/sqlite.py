@@ -11,6 +11,7 @@ from pathlib import Path
 
 from countermark.audit.privacy import Sealed
 from countermark.audit.query import IndexRow
+from countermark.audit.stores.idle import IdleReaders
 from countermark.audit.stores.sqlite_lookups import add_look_ups
 from countermark.audit.stores.sqlite_reader import SqliteReader
 from countermark.audit.stores.sqlite_schema import (
@@ -52,8 +53,8 @@ class SqliteStore:
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
         self.name = str(path)
-        self._idle: list[SqliteReader] = []
-        self._idle_lock = threading.Lock()
+        self._idle = IdleReaders[SqliteReader](IDLE_READERS, lambda reader: reader.connection.close())
+        self._custody = threading.Lock()
         self._connection = connect_reader(path) if read_only else connect_writer(path)
         self._file = _identity(path)
         self.writer = SqliteReader(self._connection)
@@ -93,14 +94,12 @@ class SqliteStore:
     @contextmanager
     def reader(self) -> Iterator[SqliteReader]:
         """A reader for a few queries by one thread."""
-        with self._idle_lock:
-            reader = self._idle.pop() if self._idle else None
         with reported(self.path):
-            reader = reader or SqliteReader(connect_reader(self.path))
+            reader = self._idle.take() or SqliteReader(connect_reader(self.path))
             try:
                 yield reader
             finally:
-                self._return(reader)
+                self._idle.give(reader)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteReader]:
@@ -113,12 +112,9 @@ class SqliteStore:
                 with suppress(sqlite3.Error):
                     reader.connection.execute("ROLLBACK")
 
-    def _return(self, reader: SqliteReader) -> None:
-        with self._idle_lock:
-            if len(self._idle) < IDLE_READERS:
-                self._idle.append(reader)
-                return
-        reader.connection.close()
+    def custody(self) -> AbstractContextManager[object]:
+        """Meanwhile no other thread places a hold or erases; other processes cannot."""
+        return self._custody
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -238,8 +234,5 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close every connection. The last one to close folds the write-ahead log into the file."""
-        with self._idle_lock:
-            readers, self._idle = self._idle, []
-        for reader in readers:
-            reader.connection.close()
+        self._idle.close()
         self._connection.close()

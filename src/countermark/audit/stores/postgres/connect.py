@@ -64,6 +64,8 @@ def connect(parameters: dict[str, Any]) -> Connection:
     name = store_name(parameters)
     try:
         connection = psycopg.connect(**parameters, autocommit=True)
+        # Quiet for hours is a worker at night: a server that ends idle sessions would end its right to write.
+        connection.execute("SET idle_session_timeout = 0")
     except psycopg.OperationalError as error:
         raise EnvironmentLacking(
             f"The database {name} cannot be reached: {_first_line(error)}",

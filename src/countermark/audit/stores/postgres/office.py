@@ -29,10 +29,17 @@ _GATHERING_S: Final = 0.004
 _LONGEST_S: Final = 0.02
 """Between looks into an empty inbox. Whoever writes in this very process is served at once."""
 _LOST_AFTER: Final = "30s"
-"""A sequencer silent for so long is stopped or cut off: the server ends its session, and with it the lock."""
+"""A sequencer silent for so long is stopped or cut off: its session is ended, and with it the lock."""
+_LOOK_AFTER_S: Final = 5.0
+"""How often those who stand by look whether the sequencer is silent."""
 
 # Objects in two schemas of one database have different numbers, so each log has a lock of its own.
 _TRY_LOCK = "SELECT pg_try_advisory_lock((x'436D4C67'::bigint << 32) | 'sequencer'::regclass::oid::bigint)"
+# The server's own time-outs do not run while it waits for the rest of what a stopped process was sending.
+_END_SILENT = f"""SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND classid::bigint = x'436D4C67'::bigint
+AND objid = 'sequencer'::regclass::oid AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND wait_event_type = 'Client' AND state_change < clock_timestamp() - '{_LOST_AFTER}'::interval"""  # noqa: S608
 _SESSION = f"""SET idle_session_timeout = '{_LOST_AFTER}'; SET idle_in_transaction_session_timeout = '{_LOST_AFTER}';
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"""
 
@@ -79,6 +86,7 @@ class Office:
         self._handed: _Handed | None = None
         self._work = threading.Event()
         self._over = threading.Event()
+        self._look_next = monotonic() + _LOOK_AFTER_S
         with ExitStack() as opened:
             opened.callback(record.close)
             self._connection = connect(parameters)
@@ -154,6 +162,20 @@ class Office:
             raise AuditRollback(f"The audit store holds {head.size} entries, but {record.size} were signed.")
         return True
 
+    def _look_after_sequencer(self) -> None:
+        """End the session of a sequencer that is silent; its epoch keeps it from writing should it wake up."""
+        if monotonic() >= self._look_next:
+            self._look_next = monotonic() + _LOOK_AFTER_S
+            self._connection.execute(_END_SILENT.encode())
+
+    def _replaced(self) -> AuditError | None:
+        """Why this process is in office no more, if it is not: its successor is no second copy of the log."""
+        try:
+            with self._store.transaction(durable=False):
+                return None
+        except AuditError as error:
+            return error
+
     # --- in office --------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -162,6 +184,7 @@ class Office:
                 pause = _SHORTEST_S
                 while not self._over.is_set():
                     if self._sequencer is None and not self._take():
+                        self._look_after_sequencer()
                         self._over.wait(STANDBY_S)
                         continue
                     assert self._sequencer is not None
@@ -171,6 +194,8 @@ class Office:
                     pause = min((monotonic() - began) / 2, _GATHERING_S) if drained else min(2 * pause, _LONGEST_S)
                     self._work.wait(max(pause, _SHORTEST_S))
                     self._work.clear()
+        except AuditRollback as error:
+            self.failure = self._replaced() or error
         except Exception as error:
             self.failure = error
         finally:

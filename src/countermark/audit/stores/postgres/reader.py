@@ -186,9 +186,16 @@ class PostgresReader:
         ]
 
     def pending(self, *, other_than_session: str) -> tuple[Pending, ...]:
-        """Attempts begun by sessions that are over and not concluded, oldest first."""
+        """Attempts begun by sessions that are over and not concluded, oldest first.
+
+        One that an event in the inbox names is not: its outcome waits for a sequencer.
+        """
         own = session_number(other_than_session) if other_than_session else -1
-        query = f"SELECT attempt, tenant, time FROM pending WHERE session <> %s AND {_OVER} ORDER BY id"  # noqa: S608
+        named = "SELECT 1 FROM inbox WHERE position(convert_to(attempt, 'UTF8') IN body) > 0"
+        query = (
+            "SELECT attempt, tenant, time FROM pending"  # noqa: S608
+            f" WHERE session <> %s AND {_OVER} AND NOT EXISTS ({named}) ORDER BY id"
+        )
         return tuple(Pending(*row) for row in self._all(query, (own,)))
 
     def _all(self, query: str | sql.SQL | sql.Composed, values: Sequence[Any] = ()) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,6 +11,7 @@ from psycopg import errors
 
 from countermark.audit.privacy import Sealed
 from countermark.audit.query import IndexRow
+from countermark.audit.stores.idle import IdleReaders
 from countermark.audit.stores.postgres.connect import Connection, connect, index_reported, reported, store_name
 from countermark.audit.stores.postgres.look_ups import IndexWriter
 from countermark.audit.stores.postgres.reader import PostgresReader
@@ -49,6 +49,8 @@ SELECT ln(count(*)) FROM moved"""
 # Whether an event is in the log already is known with the row: only the sequencer that asks adds any.
 _TAKE = """SELECT inbox.id, inbox.event_id, inbox.body, inbox.sealed, inbox.channel, event_index.seq
 FROM inbox LEFT JOIN event_index USING (event_id) ORDER BY inbox.id LIMIT %s"""
+_CUSTODY: Final = """SET lock_timeout = '60s';
+SELECT pg_advisory_lock((x'436D4C68'::bigint << 32) | 'sequencer'::regclass::oid::bigint)"""
 ADD_PENDING = "INSERT INTO pending (attempt, tenant, time, session) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -64,12 +66,10 @@ class PostgresStore:
     def __init__(self, parameters: dict[str, Any]) -> None:
         self.name = store_name(parameters)
         self._parameters = parameters
-        self._idle: list[PostgresReader] = []
-        self._idle_lock = threading.Lock()
-        self._closed = False
+        self._idle = IdleReaders[PostgresReader](IDLE_READERS, lambda reader: reader.connection.close())
         with reported(self.name):
             first = self._connect()
-            self._return(first)
+            self._idle.give(first)
             if not first.connection.execute("SELECT to_regclass('alembic_version')").fetchall()[0][0]:
                 self.close()
                 raise NotFound(f"There is no audit log in {self.name}.")
@@ -83,14 +83,15 @@ class PostgresStore:
     @contextmanager
     def reader(self) -> Iterator[PostgresReader]:
         """A reader for a few queries by one thread."""
-        with self._idle_lock:
-            reader = self._idle.pop() if self._idle else None
         with reported(self.name):
-            reader = reader or self._connect()
+            reader = self._idle.take() or self._connect()
             try:
                 yield reader
             finally:
-                self._return(reader)
+                if reader.connection.broken:
+                    reader.connection.close()
+                else:
+                    self._idle.give(reader)
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresReader]:
@@ -112,21 +113,26 @@ class PostgresStore:
                 connection.execute("DELETE FROM blob WHERE event_id = ANY(%s)", (list(event_ids),))
             connection.execute("VACUUM secret, blob")
 
-    def _return(self, reader: PostgresReader) -> None:
-        with self._idle_lock:
-            usable = not self._closed and not reader.connection.broken
-            if usable and len(self._idle) < IDLE_READERS:
-                self._idle.append(reader)
-                return
-        reader.connection.close()
+    @contextmanager
+    def custody(self) -> Iterator[None]:
+        """Meanwhile nobody else places a hold or erases, in whatever process or host.
+
+        Raises:
+            AuditError: somebody else is at it for longer than a minute.
+        """
+        with reported(self.name), connect(self._parameters) as connection:
+            try:
+                connection.execute(_CUSTODY.encode())
+            except errors.LockNotAvailable as error:
+                raise AuditError(
+                    f"Another process has been placing a hold or erasing in {self.name} for a minute.",
+                    remedy="Let it finish, or end it where it was stopped; then try again.",
+                ) from error
+            yield  # the lock goes with the connection
 
     def close(self) -> None:
         """Close every connection."""
-        with self._idle_lock:
-            self._closed = True
-            readers, self._idle = self._idle, []
-        for reader in readers:
-            reader.connection.close()
+        self._idle.close()
 
 
 class SequencerStore:
