@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from countermark.audit import AuditLog, NoteSigner, default_origin
 from countermark.audit.note import format_vkey
 from countermark.credentials import Anchors, DevelopmentPki, SigningIdentity, load_identity
-from countermark.errors import KeyUnavailable, NotFound, OutputUnwritable
+from countermark.errors import KeyUnavailable, NotFound, OutputUnwritable, SettingsInvalid
 from countermark.keys import KeyRing, Purpose
 from countermark.model import ActorRef
 from countermark.objects import ObjectStore
@@ -20,10 +21,11 @@ from countermark.settings import Settings
 if TYPE_CHECKING:
     from countermark.watermark.interface import Watermark
 
-
+_ELSEWHERE = "audit.elsewhere"
+"""Where a home whose log is in PostgreSQL keeps that log's name."""
 LOST = (
-    "Restore them from a backup, or make new ones with: countermark keys init. "
-    "New ones read nothing of what was made with the old."
+    "Restore them from a backup, or copy them from another host of the same log; or make new ones with: "
+    "countermark keys init. New ones read nothing of what was made with the old."
 )
 
 
@@ -96,8 +98,14 @@ class Home:
         self.keys.ensure()
 
     def lost_keys(self) -> tuple[Purpose, ...]:
-        """Keys that are missing beside a log of this folder, so that there must have been some."""
-        return self.keys.missing() if not self.settings.audit.url and self.audit_db.exists() else ()
+        """Keys that are missing beside a log, so that there must have been some.
+
+        Raises:
+            EnvironmentLacking: keys are missing, and whether there is a log cannot be known.
+        """
+        if not self.keys.missing() or not self.has_log():
+            return ()
+        return self.keys.missing()  # again: whoever made the log meanwhile made keys first
 
     def note_signer(self) -> NoteSigner:
         """What signs the log's checkpoints."""
@@ -115,11 +123,16 @@ class Home:
 
         ``held``: a checkpoint kept elsewhere, to vouch for it where the record of what was signed was lost. Where the
         ring has the log's key, a log is read by that one, whatever its store says.
+
+        Raises:
+            SettingsInvalid: for writing: this would be a second log under the name and key of another.
         """
         signed = self.settings.audit.signed or self.folder / "signed.db"
         masters = self.keys.secrets(Purpose.MASTER)
         if not masters and not read_only:
             raise KeyUnavailable("There is no master key yet.", remedy="Make it with: countermark keys init")
+        if not read_only:
+            self._refuse_second_log()
         log = AuditLog.open(
             self.log_address,
             signer=None if read_only else self.note_signer(),
@@ -133,6 +146,30 @@ class Home:
         if key:
             log.verifier_key = format_vkey(log.origin, key)
         return log
+
+    def _refuse_second_log(self) -> None:
+        """Two logs of one name and key contradict each other, and neither knows what the other recorded.
+
+        It takes no more than a worker that is started without ``audit.url``, or with it for the first time.
+        """
+        elsewhere = self.folder / _ELSEWHERE
+        if not self.settings.audit.url:
+            if not self.audit_db.exists() and elsewhere.is_file() and elsewhere.read_text().strip() == self.origin:
+                raise SettingsInvalid(
+                    f"The log of {self.folder} is in PostgreSQL, and the setting audit.url does not say where.",
+                    remedy="Set audit.url (COUNTERMARK_AUDIT__URL), or name another home for a log of its own.",
+                )
+            return
+        if self.audit_db.exists() and not self.has_log():
+            with AuditLog.open(self.audit_db, read_only=True) as log:
+                if log.origin == self.origin:
+                    raise SettingsInvalid(
+                        f"{self.audit_db} is the log '{self.origin}' already: one in PostgreSQL would be a second"
+                        " history under the same name and key.",
+                        remedy="Begin it in a new home, which has keys and a name of its own; keep this one to read.",
+                    )
+        with suppress(OSError):  # the folder may hold keys and be closed to writing
+            elsewhere.write_text(f"{self.origin}\n")
 
     def open_objects(self, *, patient: bool = True) -> ObjectStore:
         """Where released images and manifests are kept; ``patient`` as of :meth:`ObjectStore.open`."""
