@@ -110,3 +110,20 @@ def test_a_file_that_is_nested_without_end_is_a_typed_error(text: str) -> None:
 def test_a_byte_order_mark_is_no_fault() -> None:
     Path("countermark.toml").write_bytes(b"\xef\xbb\xbftenant = 'acme'\r\n")
     assert load_settings().settings.tenant == "acme"
+
+
+@pytest.mark.parametrize("name", ["home", "policy", "credentials.chain", "safety.prompt.terms"])
+def test_an_empty_path_is_not_the_working_folder(name: str) -> None:
+    variable = "COUNTERMARK_" + name.upper().replace(".", "__")
+    with pytest.raises(SettingsInvalid, match=rf"environment {variable}: {name}: .*the path is empty"):
+        load_settings({}, {variable: ""})
+
+
+def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("countermark.toml").write_text('home = "~/cm"\nobjects = "~/kept"\n[credentials]\nanchors = "~/anchors.pem"\n')
+    settings = load_settings({}, {"COUNTERMARK_POLICY": "~/policy.yaml"}).settings
+    assert (settings.home, settings.objects) == (tmp_path / "cm", str(tmp_path / "kept"))
+    assert (settings.policy, settings.credentials.anchors) == (tmp_path / "policy.yaml", tmp_path / "anchors.pem")
+    with pytest.raises(SettingsInvalid, match="'~' leads nowhere"):
+        load_settings({"home": "~nobody-of-that-name/cm"}, {})

@@ -29,7 +29,8 @@ A setting comes from the command line, else from the environment, else from the 
 default. `countermark config show --origin` prints what is in force and where each value came from.
 
 The file is the one that `COUNTERMARK_CONFIG` names, else `{CONFIG_FILE}` in the working folder; none is looked for in
-the home folder (`COUNTERMARK_HOME`), which is itself a setting. Paths that are not absolute start at the working one.
+the home folder (`COUNTERMARK_HOME`), which is itself a setting. Paths that are not absolute start at the working one;
+`~` at the beginning is the user's folder.
 
 In the environment two underscores step into a section; lists can only stand in the file. A name that is unknown, in the
 file or with the prefix `{PREFIX}`, is an error, and so is a value that does not fit: the message names the source. No

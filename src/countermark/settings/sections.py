@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from countermark.keys import ROTATED, Purpose, is_secret_uri
 from countermark.safety.adapters.options import ImageOpinion, PromptOpinion
@@ -18,6 +18,25 @@ class _Section(BaseModel):
     """A section; the descriptions of its fields are what docs/settings.md prints."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _names_a_place(cls, value: Any, info: ValidationInfo) -> Any:
+        """An empty path would be the working folder, and one in ``~`` a folder of that name in it."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if kind not in (Path, Path | None) or not isinstance(value, str | Path):
+            return value
+        if not str(value):
+            raise ValueError("the path is empty; name one, or leave the setting out")
+        return _expanded(value)
+
+
+def _expanded(path: Path | str) -> Path:
+    """A path whose ``~`` at the beginning is the user's folder, which only a shell would have read so."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"'~' leads nowhere: {error}") from error
 
 
 class WatermarkSettings(_Section):
@@ -304,6 +323,11 @@ class Settings(_Section):
         " that was rotated a list, the newest first (docs/keys.md).",
         examples=["env://MASTER_KEY"],
     )
+
+    @field_validator("objects")
+    @classmethod
+    def _in_the_users_folder(cls, objects: str) -> str:
+        return str(_expanded(objects)) if objects.startswith("~") else objects
 
     @field_validator("keys")
     @classmethod
