@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -98,13 +100,16 @@ def test_a_key_that_no_object_can_have_finds_nothing(tmp_path: Path, key: str) -
         ObjectStore.open(tmp_path / "objects").get(key)
 
 
-def test_a_reader_soon_gives_up_on_a_store_that_is_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@contextmanager
+def bucket(monkeypatch: pytest.MonkeyPatch, code: int, asked: list[str]) -> Iterator[None]:
+    """Every bucket of S3 answers with this error."""
 
     class OutOfOrder(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_error(503)
+            self.send_error(code)
+
+        do_PUT = do_GET  # noqa: N815 (the name is the library's)
 
         def log_message(self, *_: object) -> None: ...
 
@@ -113,7 +118,18 @@ def test_a_reader_soon_gives_up_on_a_store_that_is_out_of_order(monkeypatch: pyt
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         for name, value in (("ALLOW_HTTP", "true"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
             monkeypatch.setenv(f"AWS_{name}", value)
-        with pytest.raises(NotFound, match="cannot be read"):
-            ObjectStore.open("s3://images", patient=False).get(f"released/00/{64 * '0'}")
+        yield
         server.shutdown()
+
+
+def test_a_reader_soon_gives_up_on_a_store_that_is_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    with bucket(monkeypatch, 503, asked), pytest.raises(NotFound, match="cannot be read"):
+        ObjectStore.open("s3://images", patient=False).get(f"released/00/{64 * '0'}")
     assert len(asked) == 3
+
+
+def test_who_keeps_in_a_bucket_is_not_told_to_choose_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    with bucket(monkeypatch, 403, []), pytest.raises(OutputUnwritable, match="refused a write") as told:
+        ObjectStore.open("s3://images").put("released", PLAIN)
+    assert "credentials" in told.value.remedy

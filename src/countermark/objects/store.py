@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Kind = Literal["released", "held", "manifests"]
 MAX_OBJECT_BYTES = 128 * 2**20
 _SOON_GIVEN_UP: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+_CHECK_ADDRESS = "Check the address in objects, and the credentials in the environment (AWS_…, GOOGLE_…, AZURE_…)."
 
 
 class _Threads:
@@ -100,7 +101,10 @@ class ObjectStore:
             if self._folder is not None:
                 _settle(self._folder, self._folder / key)
         except (BaseError, OSError) as error:
-            raise OutputUnwritable(f"The object store {self.url} refused a write: {_said(error)}.") from error
+            raise OutputUnwritable(
+                f"The object store {self.url} refused a write: {_said(error)}.",
+                remedy=_CHECK_ADDRESS if self._folder is None else None,
+            ) from error
         return key
 
     def _write(self, key: str, data: bytes) -> None:
@@ -155,7 +159,7 @@ def listable(url: str) -> bool:
             return False
         raise OutputUnwritable(
             f"The object store {url} cannot be used: {_said(error)}.",
-            remedy="Check the address in objects, and the credentials in the environment (AWS_…, GOOGLE_…, AZURE_…).",
+            remedy=_CHECK_ADDRESS,
         ) from error
     return True
 
