@@ -300,6 +300,15 @@ def test_fingerprints_are_listed_in_the_order_of_their_entries(open_log: Open) -
     assert not log.record_id_taken(8)
 
 
+def test_an_attempt_that_is_begun_again_and_concluded_by_the_same_event_is_not_interrupted(open_log: Open) -> None:
+    log, outcome = open_log(), event("retried")
+    for _ in range(2):
+        log.begin("retried", tenant="t", time=outcome.time)
+        assert log.append(outcome).index == 0
+    log.close()
+    assert open_log().unfinished() == ()
+
+
 def test_what_was_begun_is_unfinished_for_others_until_its_outcome(open_log: Open) -> None:
     log = open_log()
     for attempt in ("lost", "kept"):

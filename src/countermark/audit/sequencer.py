@@ -131,7 +131,8 @@ class Sequencer:
         for item in new:
             if item.sealed:
                 self._store.add_sealed(item.event_id, item.sealed)
-        concluded = [item.concludes for item in new if item.concludes]
+        # Of repeats too: whoever repeats an outcome may have begun the attempt again before.
+        concluded = [item.concludes for item in items if item.concludes and not item.error]
         if concluded:
             self._store.remove_pending(concluded)
 
