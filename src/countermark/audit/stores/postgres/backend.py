@@ -11,7 +11,7 @@ from typing import Any
 from countermark.audit.commit import AppendEntry, GroupCommit, Submission
 from countermark.audit.note import NoteSigner
 from countermark.audit.stores.interface import SignedHead, SignedRecord
-from countermark.audit.stores.postgres.connect import parse_url, store_name
+from countermark.audit.stores.postgres.connect import parse_url, place
 from countermark.audit.stores.postgres.inbox import Inbox, can_hold
 from countermark.audit.stores.postgres.office import Office
 from countermark.audit.stores.postgres.reindex import rebuild_index
@@ -26,17 +26,12 @@ class PostgresBackend:
     """A log in the database ``url``, with its record of signed heads in a file or in another database.
 
     Raises:
-        SettingsInvalid: an address is malformed, or both are the same database.
+        SettingsInvalid: the address is malformed.
     """
 
     def __init__(self, url: str, signed: Path | str | None) -> None:
         self._parameters = parse_url(url)
         self._signed = signed
-        if isinstance(signed, str) and "://" in signed and _place(parse_url(signed)) == _place(self._parameters):
-            raise SettingsInvalid(
-                f"The record of signed heads is to be kept in the log's own database, {store_name(self._parameters)}.",
-                remedy="Name another database, which is never restored from a backup together with the log.",
-            )
 
     def open_reader(self) -> PostgresStore:
         """The store, never to be written."""
@@ -46,7 +41,7 @@ class PostgresBackend:
         """The right to append, and with a ``signer`` to make the tables where there are none, and to sign.
 
         Raises:
-            SettingsInvalid: a signer, and no place for the record of signed heads.
+            SettingsInvalid: a signer, and no place for the record of signed heads, or the log's own database.
         """
         if signer is None:
             return PostgresWriter(self._parameters, None)
@@ -58,7 +53,9 @@ class PostgresBackend:
         with alone(self._parameters) as connection:
             if not version(connection):
                 bring_up(connection, self._parameters)
-            record = _open_signed(self._signed)  # here, because SQLite lets only one at a time make a new file
+            record = _open_signed(
+                self._signed, apart_from=place(connection)
+            )  # here, because SQLite lets only one at a time make a new file
         try:
             return PostgresWriter(
                 self._parameters,
@@ -125,11 +122,9 @@ class PostgresWriter:
             raise self._office.failure
 
 
-def _open_signed(signed: Path | str, *, read_only: bool = False) -> SignedRecord:
+def _open_signed(
+    signed: Path | str, *, read_only: bool = False, apart_from: tuple[Any, ...] | None = None
+) -> SignedRecord:
     if isinstance(signed, str) and "://" in signed:
-        return PostgresSigned(signed, read_only=read_only)
+        return PostgresSigned(signed, read_only=read_only, apart_from=apart_from)
     return SignedStore(Path(signed), read_only=read_only)
-
-
-def _place(parameters: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(parameters.get(name) for name in ("host", "hostaddr", "port", "dbname"))

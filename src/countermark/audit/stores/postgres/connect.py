@@ -74,6 +74,11 @@ def connect(parameters: dict[str, Any]) -> Connection:
     return connection
 
 
+def place(connection: Connection) -> tuple[Any, ...]:
+    """Which database this is, by whatever address it was reached."""
+    return connection.execute("SELECT pg_postmaster_start_time(), current_database()").fetchall()[0]
+
+
 @contextmanager
 def reported(name: str) -> Iterator[None]:
     """Turn the driver's errors into ours, naming the store.

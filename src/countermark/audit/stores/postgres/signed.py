@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from countermark.audit.stores.interface import SignedHead
-from countermark.audit.stores.postgres.connect import connect, parse_url, reported, store_name
+from countermark.audit.stores.postgres.connect import connect, parse_url, place, reported, store_name
 from countermark.audit.stores.postgres.store import make_durable
 from countermark.audit.stores.signed import signed_elsewhere
+from countermark.errors import SettingsInvalid
 
 _TABLE = """CREATE TABLE IF NOT EXISTS signed (origin text PRIMARY KEY, size bigint NOT NULL, root bytea NOT NULL);
 ALTER TABLE signed ADD COLUMN IF NOT EXISTS note text NOT NULL DEFAULT ''"""
@@ -16,15 +18,29 @@ _TABLE_LOCK = 0x436D4C67_5349474E  # "CmLgSIGN"
 
 
 class PostgresSigned:
-    """The record ``signed(origin, size, root, note)`` of one or more logs. Never restore it from a backup."""
+    """The record ``signed(origin, size, root, note)`` of one or more logs. Never restore it from a backup.
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    Args:
+        url: its database.
+        read_only: never write.
+        apart_from: the :func:`~.connect.place` of the log that it is to vouch for.
+
+    Raises:
+        SettingsInvalid: it is in the log's own database.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False, apart_from: tuple[Any, ...] | None = None) -> None:
         parameters = parse_url(url)
         self.name = store_name(parameters)
         self._mutex = threading.Lock()
         self._connection = connect(parameters)
         try:
             with reported(self.name):
+                if place(self._connection) == apart_from:
+                    raise SettingsInvalid(
+                        f"The record of signed heads is to be kept in the log's own database, {self.name}.",
+                        remedy="Name another, which is never restored from a backup together with the log.",
+                    )
                 (columns,) = self._connection.execute(_COLUMNS).fetchall()[0]
                 self._there, self._complete = columns > 0, columns == 2
                 if not read_only:
