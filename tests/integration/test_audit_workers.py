@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -224,3 +225,28 @@ def test_a_process_that_was_stopped_while_it_erased_keeps_no_other_waiting_for_e
         other.hold(Warrant("case 1"), query={"tenant": "t"})
     assert "try again" in told.value.remedy
     other.hold(Warrant("case 1"), query={"tenant": "t"})
+
+
+def test_who_may_not_end_a_stopped_sequencer_goes_on_standing_by(
+    postgres_server: Server,
+    database: str,
+    signed: str,
+    two: tuple[AuditLog, AuditLog],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    statement = offices._END_SILENT.partition("AND wait_event_type")[0]  # the sequencer counts as silent at once
+    monkeypatch.setattr(offices, "_END_SILENT", statement)
+    monkeypatch.setattr(offices, "_LOOK_AFTER_S", 0.01)
+    role = f"standby_{secrets.token_hex(4)}"
+    for url in (database, signed):
+        name = url.rsplit("/", 1)[-1]
+        if url == database:
+            postgres_server.execute(f"CREATE ROLE {role} LOGIN IN ROLE pg_monitor", url)
+        postgres_server.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}", url)
+        postgres_server.execute(f'GRANT CREATE ON DATABASE "{name}" TO {role}', url)
+    two[1].close()
+    urls = (url.replace("postgres@", f"{role}@") for url in (database, signed))
+    with open_log(*urls) as standby:
+        time.sleep(1)
+        assert standby.append(event()).index == 1
+        assert not office(standby).holds

@@ -17,6 +17,8 @@ Who may become the sequencer holds the signing key as well, and needs in additio
 
     GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO sequencer;
 
+All of these log in as one role: so one may end the session of another that was stopped, and take its place.
+
 Who only reads and proves needs ``SELECT``. No right on these tables lets anyone change the past unseen: that is what
 the record of signed heads is for, which is kept in another database that the administrator of this one cannot write.
 """

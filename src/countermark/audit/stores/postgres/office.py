@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
 import orjson
+from psycopg import errors
 
 from countermark.audit.canonical import canonical_bytes
 from countermark.audit.commit import MAX_BATCH, AppendEntry, Submission, append_entry
@@ -166,7 +167,8 @@ class Office:
         """End the session of a sequencer that is silent; its epoch keeps it from writing should it wake up."""
         if monotonic() >= self._look_next:
             self._look_next = monotonic() + _LOOK_AFTER_S
-            self._connection.execute(_END_SILENT.encode())
+            with suppress(errors.InsufficientPrivilege):  # of a superuser, say
+                self._connection.execute(_END_SILENT.encode())
 
     def _replaced(self) -> AuditError | None:
         """Why this process is in office no more, if it is not: its successor is no second copy of the log."""
