@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ def test_bench_watermark_prints_saves_and_draws(tmp_path: Path, capsys: pytest.C
     assert "exists already" in capsys.readouterr().err
 
 
-def test_bench_safety_prints_saves_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_safety_prints_saves_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompts = small_set(tmp_path / "prompts")
     write(prompts, "more.jsonl", row(VIOLENT[0], 0, "more"), row("a red boat", None, "more"))
     saved, picture = tmp_path / "report.json", tmp_path / "plot.png"
@@ -50,8 +53,10 @@ def test_bench_safety_prints_saves_and_draws(tmp_path: Path, capsys: pytest.Capt
 
     assert run([*line, "-o", str(picture)]) == 2  # an existing file is kept
     assert "exists already" in capsys.readouterr().err
-    assert run(line) == 0
+    monkeypatch.setitem(sys.modules, "profanity_check", None)
+    assert run([*line[:-1], "word list,oracle,alt-profanity-check"]) == 0
     shown = capsys.readouterr().out
+    assert 'pip install "countermark[bench]"' in shown
     for said in ("recall at 1 % false positives", "violence", "homoglyph (Cyrillic)", "oracle is absent"):
         assert said in shown
     assert "20 prompts read, 17 measured; left out: 1 with the text of another (1 with the opposite label" in shown

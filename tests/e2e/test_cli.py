@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -84,6 +86,24 @@ def test_verify_goes_on_after_a_file_that_cannot_be_read(
         assert "is not a PNG" in told.err
     assert run(["verify", "--recursive", str(marked), "--json"]) == 0
     assert len(json_of(capsys)) == 1, "an array wherever several might have been found"
+
+
+def test_a_file_that_is_closed_to_us_keeps_no_other_from_being_verified(
+    marked: Path, photo_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access, opened = os.access, Path.open
+    monkeypatch.setattr(os, "access", lambda path, *more: Path(path) != photo_file and access(path, *more))
+
+    def refuse(path: Path, *more: Any, **named: Any) -> Any:
+        if path == photo_file:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, *more, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert run(["verify", str(photo_file), str(marked), "--json"]) == 2
+    closed, other = json_of(capsys)
+    assert "Permission denied" in closed["error"]["message"]
+    assert other["verdict"] == "verified"
 
 
 def test_verify_leaves_nothing_of_a_folder_out_without_a_word(

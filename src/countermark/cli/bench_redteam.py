@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from countermark.cli.output import common, console, load, print_json, progress
+from countermark.cli.output import common, console, literal, load, print_json, progress
 from countermark.errors import ProofInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def command(
         print_json(signed.model_dump(mode="json", by_alias=True) | {"file": str(path)})
     else:
         _show(signed.report)
-        console().print(f"[green]✓[/] signed and recorded. Result: {path}")
-        console().print(f"  Verify it with: countermark bench red-team verify {path}")
+        console().print(f"[green]✓[/] signed and recorded. Result: {literal(path)}")
+        console().print(f"  Verify it with: countermark bench red-team verify {literal(shlex.quote(str(path)))}")
     return 0
 
 
@@ -146,7 +147,8 @@ def verify(*, file: Path, log_keys: Sequence[str], prompts: Path | None, as_json
         if as_json:
             print_json({"verified": False, "file": str(file), "reason": error.message})
         else:
-            console().print(f"[red]✗[/] [bold]NOT VERIFIED[/] {file}: {error.message} (exit code {_PROOF_FAILED})")
+            what = f"{literal(file)}: {literal(error.message)}"
+            console().print(f"[red]✗[/] [bold]NOT VERIFIED[/] {what} (exit code {_PROOF_FAILED})")
         return _PROOF_FAILED
     same = None if prompts is None else _are_those_tried(place, verified.report, prompts)
     _tell(file, verified, same, as_json=as_json)
@@ -201,7 +203,7 @@ def _tell(file: Path, verified: VerifiedResult, same: bool | None, *, as_json: b
         )
         return
     screen, total = console(), verified.report.total
-    screen.print(f"[green]✓[/] signed by the log {verified.origin}, entry {verified.index}, {verified.time}")
+    screen.print(f"[green]✓[/] signed by the log {literal(verified.origin)}, entry {verified.index}, {verified.time}")
     screen.print(f"[green]✓[/] the entry is of this very report: {verified.sha256}")
     if same is not None:
         said = "[green]✓[/] these are the prompts" if same else "[red]✗[/] these are not the prompts"
@@ -210,28 +212,27 @@ def _tell(file: Path, verified: VerifiedResult, same: bool | None, *, as_json: b
 
 
 def _show(report: TrialReport) -> None:
-    from rich.markup import escape
-
     screen, policy = console(), report.policy
-    screen.print(f"[bold]policy[/] {policy.id} {policy.version}, {policy.digest}")
+    screen.print(f"[bold]policy[/] {literal(policy.id)} {literal(policy.version)}, {policy.digest}")
     for stage, detector in report.detectors.items():
-        screen.print(f"[bold]{stage} stage[/] {detector.id} {detector.version}, {detector.digest or 'no digest'}")
+        said = f"{detector.id} {detector.version}, {detector.digest or 'no digest'}"
+        screen.print(f"[bold]{stage} stage[/] {literal(said)}")
     if report.generator is not None:
-        screen.print(f"[bold]generator[/] {escape(report.generator.id)}")
-    rows = [(file.name, file.tally) for file in report.files] + [("[bold]all[/]", report.total)]
+        screen.print(f"[bold]generator[/] {literal(report.generator.id)}")
+    rows = [(literal(file.name), file.tally) for file in report.files] + [("[bold]all[/]", report.total)]
     screen.print(_tallies("file", rows))
     screen.print(_tallies("labelled", [(one.category, one.tally) for one in report.categories]))
     screen.print(_reasons(report))
     for file in report.files:
         if file.unreadable or file.labelled_safe:
             said = f"{file.unreadable} lines are no prompts, {file.labelled_safe} are labelled safe and were left out"
-            screen.print(f"[yellow]![/] {escape(file.name)}: {said}")
+            screen.print(f"[yellow]![/] {literal(file.name)}: {said}")
     for through in report.got_through[:_SHOWN]:
-        screen.print(f"  got through: {escape(through.file)}:{through.line}")
+        screen.print(f"  got through: {literal(through.file)}:{through.line}")
     if len(report.got_through) > _SHOWN:
         screen.print(f"  and {len(report.got_through) - _SHOWN} more, all named in the result")
     for notice in report.notices:
-        screen.print(f"[yellow]![/] {notice}")
+        screen.print(f"[yellow]![/] {literal(notice)}")
 
 
 def _tallies(what: str, rows: Sequence[tuple[str, Tally]]) -> Table:
@@ -249,7 +250,7 @@ def _reasons(report: TrialReport) -> Table:
     table = _table("stopped for", ("severity", "stage", "rule", "outcome", "prompts"))
     for one in report.reasons:
         severity = "–" if one.severity is None else str(one.severity)
-        table.add_row(one.category or "–", severity, one.stage, one.rule, one.outcome, str(one.count))
+        table.add_row(one.category or "–", severity, one.stage, literal(one.rule), one.outcome, str(one.count))
     return table
 
 

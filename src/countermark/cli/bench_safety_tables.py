@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from countermark.bench.safety.figures import told
-from countermark.cli.output import console
+from countermark.cli.output import console, literal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,15 +19,19 @@ def show(report: Report) -> None:
     """Every table, each preceded by what it counts."""
     screen = console()
     policy, cpu = report.policy, report.machine
-    screen.print(f"policy {policy.id} {policy.version}, {policy.digest[:16]}")
+    screen.print(f"policy {literal(policy.id)} {literal(policy.version)}, {policy.digest[:16]}")
     for judge in report.judges:
         digest = f" {judge.detector.digest[:16]}" if judge.detector and judge.detector.digest else ""
-        screen.print(f"[bold]{judge.name}[/]: {judge.task}{digest}; {_latency(judge.latency)} a prompt")
+        screen.print(
+            f"[bold]{literal(judge.name)}[/]: {literal(judge.task)}{digest}; {_latency(judge.latency)} a prompt"
+        )
     for absent in report.absent:
-        screen.print(f"[yellow]![/] {absent.name} is absent: {absent.reason}", markup=True)
+        screen.print(f"[yellow]![/] {literal(absent.name)} is absent: {literal(absent.reason)}")
     _show_left_out(report)
     if report.skipped.count:
-        screen.print(f"[yellow]![/] {report.skipped.count} lines are no prompts, the first {report.skipped.first[0]}")
+        screen.print(
+            f"[yellow]![/] {report.skipped.count} lines are no prompts, the first {literal(report.skipped.first[0])}"
+        )
     for part in report.parts:
         _show_part(part)
     if report.pictures is not None:
@@ -54,10 +58,10 @@ def _show_left_out(report: Report) -> None:
 def _show_part(part: Part) -> None:
     screen = console()
     title = "sources not trained on" if part.role == "reporting" else "sources that our models were trained on"
-    sources = ", ".join(f"{source} {count:,}" for source, count in sorted(part.rows.items()))
+    sources = ", ".join(f"{literal(source)} {count:,}" for source, count in sorted(part.rows.items()))
     screen.print(f"\n[bold]Prompts, {title}[/]: {sources}")
     if part.notice:
-        screen.print(f"[bold red]{part.notice}[/]")
+        screen.print(f"[bold red]{literal(part.notice)}[/]")
     ours = part.judges[0]
     if ours.harmless.of or ours.hard.of or ours.unsafe.of:
         screen.print(_overall(part))
@@ -131,7 +135,13 @@ def _sources(ours: JudgeFigures) -> Table:
     table = _table("source", "kind", "safe", "blocked / held", "unseen", "unsafe", "blocked / held", "unseen", "AUROC")
     for one in ours.sources:
         star = "" if one.against == "own" or one.ranking is None else " *"
-        table.add_row(one.source, one.kind, *_cells(one.safe), *_cells(one.unsafe), _of(one.ranking, "auroc", 3) + star)
+        table.add_row(
+            literal(one.source),
+            literal(one.kind),
+            *_cells(one.safe),
+            *_cells(one.unsafe),
+            _of(one.ranking, "auroc", 3) + star,
+        )
     return table
 
 
@@ -159,7 +169,9 @@ def _languages(ours: JudgeFigures) -> Table:
         "language", "safe", "blocked / held", "unseen", "unsafe", "blocked / held", "unseen", "AUROC (ranked)"
     )
     for one in ours.languages:
-        table.add_row(one.language or "not stated", *_cells(one.safe), *_cells(one.unsafe), _ranked(one.ranking))
+        table.add_row(
+            literal(one.language) or "not stated", *_cells(one.safe), *_cells(one.unsafe), _ranked(one.ranking)
+        )
     return table
 
 
@@ -173,14 +185,14 @@ def _evasions(judges: Sequence[JudgeFigures]) -> Table:
 
 def _show_pictures(pictures: PictureFigures) -> None:
     screen = console()
-    screen.print(f"\n[bold]Pictures[/]: {pictures.set}; image stage {(pictures.detector.digest or '')[:16]}")
+    screen.print(f"\n[bold]Pictures[/]: {literal(pictures.set)}; image stage {(pictures.detector.digest or '')[:16]}")
     if pictures.skipped:
         screen.print(f"[yellow]![/] {pictures.skipped} files cannot be read.")
     detectors = list(pictures.labels[0].flagged_by)
     table = _table("label", "pictures", "blocked", "held", "unseen", *(f"{name} alone flags" for name in detectors))
     for one in pictures.labels:
         shares = (str(one.outcomes.of), _percent(one.blocked), _percent(one.held), _unseen(one.outcomes))
-        table.add_row(one.label, *shares, *(str(one.flagged_by[name]) for name in detectors))
+        table.add_row(literal(one.label), *shares, *(str(one.flagged_by[name]) for name in detectors))
     screen.print(table)
     for name, latency in pictures.latency.items():
         screen.print(f"{name}: {_latency(latency)} a picture of 1024 × 1024")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from countermark.cli.bench_output import plan, write_picture, write_report
-from countermark.cli.output import Integer, Number, console, note, print_json, progress
+from countermark.cli.output import Integer, Number, console, literal, note, print_json, progress
 from countermark.errors import AssetInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -137,11 +137,12 @@ def _write_shown(pictures: PictureSet, name: str, psnr: float, path: Path, *, fo
 
 def _print(report: Report) -> None:
     screen = console()
-    names = ", ".join(picture.name for picture in report.set.pictures)
-    screen.print(f"[bold]{len(report.set.pictures)} pictures[/] of the set {report.set.name!r}, role {report.set.role}")
+    names = ", ".join(literal(picture.name) for picture in report.set.pictures)
+    which = f"{literal(repr(report.set.name))}, role {report.set.role}"
+    screen.print(f"[bold]{len(report.set.pictures)} pictures[/] of the set {which}")
     screen.print(f"[dim]{names}[/]")
     if report.set.notice:
-        screen.print(f"[bold red]{report.set.notice}[/]")
+        screen.print(f"[bold red]{literal(report.set.notice)}[/]")
     for backend in report.backends:
         screen.print(f"[bold]{backend.name}[/]: {backend.task}")
     screen.print("Share of pictures whose whole payload is read after the attack:\n")
@@ -167,7 +168,7 @@ def _table(report: Report) -> Table:
             table.add_row(f"  {row.name}", *(_share(backend.attacks[row.name].share, 2) for backend in report.backends))
     table.add_section()
     for label, cells in _totals(report):
-        table.add_row(label, *cells, style="bold" if label.startswith(("core", "all")) else "")
+        table.add_row(label, *map(literal, cells), style="bold" if label.startswith(("core", "all")) else "")
     return table
 
 

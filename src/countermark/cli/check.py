@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from countermark.cli.output import common, console, load, print_json
+from countermark.cli.output import common, console, literal, load, print_json, table
 
 if TYPE_CHECKING:
     from countermark.model import Decision, Finding
@@ -94,20 +94,17 @@ def check_dict(findings: tuple[Finding, ...], decision: Decision) -> dict[str, A
 
 
 def _show(findings: tuple[Finding, ...], decision: Decision, policy: Policy) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from countermark.cli.show import WARN, decision_line
 
-    table = Table("category", "state", "score", "severity", "said by", box=None, pad_edge=False)
+    rows = table("category", "state", "score", "severity", "said by")
     for f in sorted(findings, key=lambda f: -1 if f.score is None else f.score, reverse=True):
         score = "" if f.score is None else f"{f.score:.3f}"
         severity = "" if f.score is None else str(f.severity)
-        table.add_row(f.category, f.state.replace("_", " "), score, severity, escape(f.reason or f.detector.id))
-    console().print(table)
+        rows.add_row(f.category, f.state.replace("_", " "), score, severity, literal(f.reason or f.detector.id))
+    console().print(rows)
     console().print(decision_line(decision))
     for reason in decision.reasons:
-        console().print(f"    [dim]{escape(reason)}[/]")
+        console().print(f"    [dim]{literal(reason)}[/]")
     for category, stage in sorted({(f.category, f.stage) for f in findings if f.severity}):
         stages = policy.categories.get(category)
         if stages is None or stages.of(stage) is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from countermark.cli.output import console, note, print_json_line, progress
+from countermark.cli.output import console, literal, note, print_json_line, progress, table
 from countermark.errors import EXIT_USAGE, CountermarkError, NotFound, UsageError
 from countermark.files import check_file, open_file
 
@@ -89,7 +89,7 @@ def check_each(
     """
     outcomes: Counter[tuple[str, ...]] = Counter()
     faults: Counter[str] = Counter()
-    with progress("Checking", items.about) as advance:
+    with progress("Checking", items.about, results=as_json) as advance:
         for number, item in enumerate(items.each, 1):
             try:
                 if item.fault is not None:
@@ -119,16 +119,14 @@ def _row(decision: Decision) -> tuple[str, ...]:
 
 
 def _show(outcomes: Counter[tuple[str, ...]], faults: Counter[str]) -> None:
-    from rich.table import Table
-
-    table = Table("outcome", "category", "severity", "stage", "rule", box=None, pad_edge=False)
-    table.add_column("count", justify="right")
+    rows = table("outcome", "category", "severity", "stage", "rule")
+    rows.add_column("count", justify="right")
     order = {"allow": 0, "redact": 1, "review": 2, "block": 3}
     for row, count in sorted(outcomes.items(), key=lambda pair: (order[pair[0][0]], -pair[1])):
-        table.add_row(*row, str(count))
+        rows.add_row(*map(literal, row), str(count))
     for code, count in sorted(faults.items()):
-        table.add_row("[red]not assessed[/]", "–", "–", "–", f"error: {code}", str(count))
-    console().print(table)
+        rows.add_row("[red]not assessed[/]", "–", "–", "–", f"error: {code}", str(count))
+    console().print(rows)
 
 
 def _prompt_files(path: Path) -> list[Item]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from countermark.cli.output import common, console, load, print_json
+from countermark.cli.output import common, console, literal, load, print_json
 
 
 @click.group("config")
@@ -24,8 +24,6 @@ def command() -> None:
 @common
 def show(origin: bool, as_json: bool, home: Path | None) -> int:
     """Print every setting in force."""
-    from rich.markup import escape
-
     from countermark.settings import flat
 
     loaded = load(home=home)
@@ -34,6 +32,6 @@ def show(origin: bool, as_json: bool, home: Path | None) -> int:
         print_json({name: {"value": v, "origin": loaded.origins.get(name, "default")} for name, v in values.items()})
         return 0
     for name, value in values.items():
-        where = f"  [dim]({escape(loaded.origins.get(name, 'default'))})[/]" if origin else ""
-        console().print(f"{name} = {escape(value) if value else '[dim]not set[/]'}{where}")
+        where = f"  [dim]({literal(loaded.origins.get(name, 'default'))})[/]" if origin else ""
+        console().print(f"{name} = {literal(value) if value else '[dim]not set[/]'}{where}")
     return 0

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from countermark.cli.output import common, load, note, print_json
+from countermark.cli.output import common, literal, load, note, print_json
 from countermark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Story:
     def say(self, text: str) -> None:
         """One line of the story; what does not fit goes on below, under the same indent."""
         plain = text.lstrip()
-        self.screen.print(Padding(Text.from_markup(plain), (0, 0, 0, len(text) - len(plain))))
+        self.screen.print(Padding(Text.from_markup(plain, emoji=False), (0, 0, 0, len(text) - len(plain))))
 
 
 @click.command("demo")
@@ -83,7 +82,7 @@ def command(output: Path, svg: Path | None, as_json: bool, home: Path | None) ->
 
     started = time.monotonic()
     settings = load(home=home, **{"output.format": "image/png"}).settings  # what it does to a file needs a PNG
-    screen = Console(record=svg is not None, stderr=as_json, highlight=False, width=104 if svg else None)
+    screen = Console(record=svg is not None, stderr=as_json, highlight=False, emoji=False, width=104 if svg else None)
     output.mkdir(parents=True, exist_ok=True)
     with screen.status("Waking the models …"), Countermark(settings) as cm:
         story = Story(cm, settings, output, screen)
@@ -124,9 +123,9 @@ def _opening(story: Story) -> None:
         "[bold]countermark[/] – every generated image checked, marked, and written down so that nobody can quietly"
         " change the story. Everything below is real, and happens on this machine."
     )
-    story.say(f"  home      {escape(str(cm.home.folder))} (keys, certificate, log, objects)")
+    story.say(f"  home      {literal(cm.home.folder)} (keys, certificate, log, objects)")
     story.say(f"  policy    {cm.policy.metadata.id} {cm.policy.metadata.version}")
-    story.say(f"  log       {escape(cm.log.origin)}, {cm.log.size} entries so far")
+    story.say(f"  log       {literal(cm.log.origin)}, {cm.log.size} entries so far")
 
 
 def _generate(story: Story) -> None:
@@ -135,7 +134,7 @@ def _generate(story: Story) -> None:
         result = story.cm.generate(prompt, seed=seed, actor="demo user")
         if result.asset is None or result.record_id is None:
             story.say(
-                f"[red]✗[/] “{escape(prompt)}” was {result.outcome}: {escape('; '.join(result.decision.reasons))}"
+                f"[red]✗[/] “{literal(prompt)}” was {result.outcome}: {literal('; '.join(result.decision.reasons))}"
             )
             continue
         path = result.save(story.leave(f"{len(story.released) + 1}-{name}.png"), overwrite=True)
@@ -143,7 +142,7 @@ def _generate(story: Story) -> None:
         assessed = [f for f in result.findings if f.score is not None]
         worst = max(assessed, key=lambda f: f.score or 0)
         cpu = sum(us for stage, us in result.latency_us.items() if stage != "generate") / 1e6
-        story.say(f"[green]✓[/] “{escape(prompt)}”")
+        story.say(f"[green]✓[/] “{literal(prompt)}”")
         story.say(
             f"    {len(assessed)} checks, highest {worst.category} {worst.score:.2f}; drawn in"
             f" {result.latency_us['generate'] / 1e6:.1f} s, this layer took {cpu:.1f} s"
@@ -151,14 +150,14 @@ def _generate(story: Story) -> None:
         story.say(
             f"    watermark {result.record_id:012x} and C2PA manifest read back from the file; log entry {result.index}"
         )
-        story.say(f"    [cyan]{escape(str(path))}[/]")
+        story.say(f"    [cyan]{literal(path)}[/]")
 
 
 def _refuse(story: Story) -> None:
     story.chapter("2  One unsafe prompt: refused, with the reason, and recorded too")
     result = story.cm.generate(UNSAFE_PROMPT, actor="demo user")
     decision = result.decision
-    story.say(f"[red]✗[/] “{escape(UNSAFE_PROMPT)}”")
+    story.say(f"[red]✗[/] “{literal(UNSAFE_PROMPT)}”")
     story.say(
         f"    {result.outcome}: category [bold]{decision.category}[/], severity {decision.severity}, stage"
         f" {decision.stage}, rule {decision.rule}"
@@ -174,8 +173,8 @@ def _hold_checkpoint(story: Story) -> str:
     receipt = story.leave("receipt.json")
     receipt.write_text(story.released[0][2].receipt.model_dump_json(by_alias=True, indent=2) + "\n", "utf-8")
     origin, size, root = checkpoint.splitlines()[:3]
-    story.say(f"[green]✓[/] {escape(origin)}, {size} entries, root {escape(root[:16])}…")
-    story.say(f"    [cyan]{escape(str(path))}[/] and the receipt of the first image [cyan]{escape(str(receipt))}[/]")
+    story.say(f"[green]✓[/] {literal(origin)}, {size} entries, root {literal(root[:16])}…")
+    story.say(f"    [cyan]{literal(path)}[/] and the receipt of the first image [cyan]{literal(receipt)}[/]")
     return checkpoint
 
 
@@ -203,8 +202,8 @@ def _attack(story: Story) -> None:
     found.write_text(report.model_dump_json(by_alias=True, indent=2) + "\n", "utf-8")
     picture = story.leave("before-and-after.png")
     picture.write_bytes(side_by_side(original.read_bytes(), attacked.read_bytes()))
-    story.say(f"    [cyan]{escape(str(attacked))}[/], its report [cyan]{escape(str(found))}[/],")
-    story.say(f"    and both pictures beside each other [cyan]{escape(str(picture))}[/]")
+    story.say(f"    [cyan]{literal(attacked)}[/], its report [cyan]{literal(found)}[/],")
+    story.say(f"    and both pictures beside each other [cyan]{literal(picture)}[/]")
 
 
 def _edit(story: Story) -> None:
@@ -231,7 +230,7 @@ def _tamper_with_log(story: Story, checkpoint: str) -> str:
         log.close()
     for finding in report.findings:
         where = f"entry {finding.index}: " if finding.index is not None else ""
-        story.say(f"[red]✗[/] {where}[bold]{escape(str(finding.kind))}[/]: {escape(finding.message)}")
+        story.say(f"[red]✗[/] {where}[bold]{literal(finding.kind)}[/]: {literal(finding.message)}")
     story.say(f"    the insider changed entry {rewritten}; the log named it")
     return "; ".join(f"{finding.kind} at {finding.index}" for finding in report.findings)
 
@@ -249,4 +248,4 @@ def _closing(story: Story, seconds: float) -> None:
         f'{program} generate "a green boat on the sea at night"',
         f'{program} check --prompt "any prompt"',
     ):
-        story.say(f"  [bold]{escape(line)}[/]")
+        story.say(f"  [bold]{literal(line)}[/]")

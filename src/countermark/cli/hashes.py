@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from countermark.cli.output import common, console, load, print_json, status
+from countermark.cli.output import common, console, literal, load, print_json, status, table
 
 _EXIT_LISTED, _EXIT_NOT_LOOKED = 20, 21
 
@@ -72,9 +72,6 @@ def import_list(
 @common
 def show_lists(as_json: bool, home: Path | None) -> int:
     """Show every list: how many hashes it has, and its digest. Exit code 1 if one is damaged."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from countermark.compose.hash_lists import hash_lists
     from countermark.errors import EXIT_INTERNAL, CountermarkError
 
@@ -95,13 +92,13 @@ def show_lists(as_json: bool, home: Path | None) -> int:
     elif not rows:
         console().print("No list has been imported yet: countermark hashes import FILE --list NAME")
     else:
-        table = Table("list", "PDQ", "SHA-256", "digest", box=None, pad_edge=False)
+        shown = table("list", "PDQ", "SHA-256", "digest")
         for row in rows:
             if "error" in row:
-                table.add_row(escape(str(row["list"])), "", "", "[red]damaged[/]")
+                shown.add_row(literal(row["list"]), "", "", "[red]damaged[/]")
             else:
-                table.add_row(escape(str(row["list"])), f"{row['pdq']:,}", f"{row['sha256']:,}", str(row["digest"]))
-        console().print(table)
+                shown.add_row(literal(row["list"]), f"{row['pdq']:,}", f"{row['sha256']:,}", str(row["digest"]))
+        console().print(shown)
     return EXIT_INTERNAL if damaged else 0
 
 
@@ -128,8 +125,6 @@ def check(image: Path, as_json: bool, home: Path | None) -> int:
 
     Exit codes: 0 on no list, 20 on one, 21 a list could not be used, or there is none.
     """
-    from rich.markup import escape
-
     from countermark.cli.show import BAD, OK, WARN, finding_dict
     from countermark.compose.checking import to_raster
     from countermark.compose.hash_lists import hash_list_classifier
@@ -144,7 +139,7 @@ def check(image: Path, as_json: bool, home: Path | None) -> int:
         print_json({"schema": "countermark.hash-check/1", "file": str(image), "findings": shown})
     for finding in findings if not as_json else ():
         mark = WARN if finding.score is None else BAD if finding.severity else OK
-        console().print(f"{mark} {escape(finding.reason)}")
+        console().print(f"{mark} {literal(finding.reason)}")
     if any(finding.severity for finding in findings):
         return _EXIT_LISTED
     return 0 if all(finding.score is not None for finding in findings) else _EXIT_NOT_LOOKED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from countermark.cli.log.shared import home_of, on_warrant, warrant
-from countermark.cli.output import common, console, load, print_json
+from countermark.cli.output import common, console, literal, load, print_json, table
 
 if TYPE_CHECKING:
     from countermark.keys.ring import KeyInfo
@@ -46,10 +47,10 @@ def init(as_json: bool, home: Path | None) -> int:
         print_json({"made": [asdict(info) for info in made], "certificate": identity.name})
         return 0
     for info in made:
-        console().print(f"[green]✓[/] made {info.purpose} key {info.key_id}: {info.location}")
+        console().print(f"[green]✓[/] made {info.purpose} key {info.key_id}: {literal(info.location)}")
     if not made:
         console().print("All keys are there already; nothing was changed.")
-    console().print(f"[green]✓[/] manifests are signed by {identity.name}")
+    console().print(f"[green]✓[/] manifests are signed by {literal(identity.name)}")
     return 0
 
 
@@ -57,8 +58,6 @@ def init(as_json: bool, home: Path | None) -> int:
 @common
 def list_keys(as_json: bool, home: Path | None) -> int:
     """List the keys: purpose, epoch, public id and where each is kept; with --json, an array of them."""
-    from rich.table import Table
-
     from countermark.compose import Home
 
     infos = Home(load(home=home).settings).keys.list()
@@ -68,12 +67,10 @@ def list_keys(as_json: bool, home: Path | None) -> int:
     if not infos:
         console().print("There are no keys yet: countermark keys init")
         return 0
-    table = Table(box=None, pad_edge=False)
-    for header in ("purpose", "epoch", "key id", "algorithm", "created", "kept in"):
-        table.add_column(header, overflow="fold")  # an id or a path that is cut is of no use
+    rows = table("purpose", "epoch", "key id", "algorithm", "created", "kept in")
     for info in infos:
-        table.add_row(info.purpose, str(info.epoch), info.key_id, info.algorithm, info.created, info.location)
-    console().print(table)
+        rows.add_row(info.purpose, str(info.epoch), info.key_id, info.algorithm, info.created, literal(info.location))
+    console().print(rows)
     return 0
 
 
@@ -103,7 +100,8 @@ def rotate(*, purpose: str, reason: str, actor: str | None, as_json: bool, home:
     if as_json:
         print_json(asdict(info))
     else:
-        console().print(f"[green]✓[/] {purpose} key {info.key_id} of epoch {info.epoch} is in force: {info.location}")
+        what = f"{purpose} key {info.key_id} of epoch {info.epoch}"
+        console().print(f"[green]✓[/] {what} is in force: {literal(info.location)}")
         console().print("  Start running processes again, so that they use it; keep the older keys.")
     return 0
 
@@ -124,5 +122,6 @@ def export_trust(output: Path, as_json: bool, home: Path | None) -> int:
     if as_json:
         print_json({"file": str(output)})
     else:
-        console().print(f"[green]✓[/] wrote {output}; others use it with: countermark verify FILE --trust {output}")
+        use = f"countermark verify FILE --trust {shlex.quote(str(output))}"
+        console().print(f"[green]✓[/] wrote {literal(output)}; others use it with: {literal(use)}")
     return 0

@@ -18,11 +18,15 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.status import Status
+    from rich.table import Table
 
     from countermark.settings import Loaded
 
 WIDE = 200
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_moving: list[Progress | Status] = []
+"""The bar or spinner that is on the terminal now."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -108,17 +112,35 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console; it honours NO_COLOR and knows whether it writes to a terminal."""
     from rich.console import Console
 
-    screen = Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+    screen = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=not stderr)
     if not screen.is_terminal and "COLUMNS" not in os.environ:
         screen.width = WIDE  # a pipe or a file has no edge at which a table would have to be cut
     return screen
 
 
+def table(*headers: str) -> Table:
+    """A table without lines; a narrow terminal folds its cells, for an id or a path that is cut is of no use."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False)
+    for header in headers:
+        made.add_column(header, overflow="fold")
+    return made
+
+
 @contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, only on a terminal; the yielded callable takes (done, total)."""
+def progress(
+    description: str, total: int | None = None, *, results: bool = False
+) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, only on a terminal; the yielded callable takes (done, total).
+
+    ``results``: they are printed one by one meanwhile, which is progress enough where stdout is a terminal, too.
+    """
     screen = console(stderr=True)
-    with _bar(screen) as bar:
+    if not screen.is_terminal or (results and console().is_terminal):
+        yield lambda done, whole: None
+        return
+    with _bar(screen) as bar, _on_screen(bar):
         task = bar.add_task(description, total=total)
         yield lambda done, whole: bar.update(task, completed=done, total=whole)
 
@@ -127,7 +149,7 @@ def _bar(screen: Console) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    return Progress(*columns, console=screen, transient=True)
 
 
 @contextmanager
@@ -137,15 +159,45 @@ def status(description: str) -> Iterator[None]:
     if not screen.is_terminal:
         yield
         return
-    with screen.status(description):
+    with screen.status(description) as spinner, _on_screen(spinner):
         yield
+
+
+@contextmanager
+def _on_screen(moving: Progress | Status) -> Iterator[None]:
+    _moving.append(moving)
+    try:
+        yield
+    finally:
+        _moving.remove(moving)
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Take the bar or spinner off the terminal while something is said or asked there, and put it back after."""
+    stopped = _moving[:]
+    for moving in stopped:
+        moving.stop()
+    try:
+        yield
+    finally:
+        for moving in stopped:
+            moving.start()
 
 
 def note(text: str) -> None:
     """A line on stderr, or several."""
-    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
+    with aside():
+        click.echo("\n".join(map(printable, text.split("\n"))), err=True)
 
 
 def printable(text: str) -> str:
     """A text with what is no character to be seen written as an escape: a file's name may hold lines and colours."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def literal(value: object) -> str:
+    """What somebody else worded, for a line of markup: its brackets are no tags, its control characters escapes."""
+    from rich.markup import escape
+
+    return escape(printable(str(value)))

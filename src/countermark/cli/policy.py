@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from countermark.cli.output import common, console, load, print_json
+from countermark.cli.output import common, console, literal, load, print_json
 
 
 @click.group("policy")
@@ -24,8 +24,6 @@ def command() -> None:
 @common
 def check(file: Path | None, as_json: bool, home: Path | None) -> int:
     """Validate FILE (default: the policy in force); every fault is named as file:line:column."""
-    from rich.markup import escape
-
     from countermark.model import Stage
     from countermark.policy import load_policy
 
@@ -34,7 +32,7 @@ def check(file: Path | None, as_json: bool, home: Path | None) -> int:
         print_json(policy.ref.model_dump() | {"categories": sorted(policy.categories)})
         return 0
     ref = policy.ref
-    console().print(f"[green]✓[/] policy {escape(ref.id)} {escape(ref.version)}, sha256 {ref.digest}")
+    console().print(f"[green]✓[/] policy {literal(ref.id)} {literal(ref.version)}, sha256 {ref.digest}")
     for category, stages in policy.categories.items():
         for stage in Stage:
             band = stages.of(stage)

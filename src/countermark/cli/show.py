@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
-from countermark.cli.output import printable
+from countermark.cli.output import literal
 
 if TYPE_CHECKING:
     from countermark.model import Decision, Finding, VerificationReport
@@ -53,16 +51,16 @@ def report_lines(report: VerificationReport) -> list[str]:
     }
     colour, word, gloss = _VERDICTS[report.verdict]
     gloss = _recovered(report) or gloss or _verified(report)
-    lines = [f"[bold]{escape(printable(report.file))}[/]  {report.media_type}, {report.width}×{report.height}"]
+    lines = [f"[bold]{literal(report.file)}[/]  {report.media_type}, {report.width}×{report.height}"]
     lines += [f"  {_EVIDENCE[state]} {name}: {state.replace('_', ' ')}" for name, state in states.items()]
-    lines += [f"    [dim]{escape(reason)}[/]" for reason in report.reasons]
+    lines += [f"    [dim]{literal(reason)}[/]" for reason in report.reasons]
     if report.generation:
         told = report.generation
         made = f"{told.get('time', '')} by {told.get('model', '?')} under policy {told.get('policy', '?')}"
-        lines.append(f"    [dim]Recorded: {escape(made)}[/]")
+        lines.append(f"    [dim]Recorded: {literal(made)}[/]")
     if evidence.stored_manifest is not None:
         stored = evidence.stored_manifest
-        lines.append(f"    [dim]Stored manifest: {stored.state}, signed by {escape(stored.signer)}.[/]")
+        lines.append(f"    [dim]Stored manifest: {stored.state}, signed by {literal(stored.signer)}.[/]")
     lines.append(f"  [bold {colour}]{word}[/] {gloss} [dim](exit code {report.verdict.exit_code})[/]")
     return lines
 
@@ -101,7 +99,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
 
 def decision_line(decision: Decision) -> str:
     """The outcome in one line, naming category, severity, stage and rule."""
-    return f"{OK if decision.outcome == 'allow' else BAD} {escape(decision.sentence)}"
+    return f"{OK if decision.outcome == 'allow' else BAD} {literal(decision.sentence)}"
 
 
 def result_dict(result: Result, path: str | None) -> dict[str, Any]:
@@ -123,15 +121,15 @@ def result_dict(result: Result, path: str | None) -> dict[str, Any]:
 def result_lines(result: Result, path: str | None) -> list[str]:
     """A result of ``generate`` or ``mark`` for people."""
     if result.released and result.decision.outcome == "redact":
-        lines = [f"{WARN} redacted under rule {escape(result.decision.rule)}, then released"]
+        lines = [f"{WARN} redacted under rule {literal(result.decision.rule)}, then released"]
     else:
         lines = [decision_line(result.decision)]
-    lines += [f"    [dim]{escape(reason)}[/]" for reason in result.decision.reasons]
+    lines += [f"    [dim]{literal(reason)}[/]" for reason in result.decision.reasons]
     if path and result.asset:
         size = f"{result.asset.width}×{result.asset.height}"
-        lines.append(f"{OK} released {escape(printable(path))} ({size}, every mark read back)")
+        lines.append(f"{OK} released {literal(path)} ({size}, every mark read back)")
     lines.append(f"{OK} recorded as entry {result.index}, event {result.event_id}")
     if result.outcome == "held" and result.decision.stage == "image":
         lines.append(f"{WARN} kept, encrypted, for review: countermark log picture {result.index} -o FILE --reason WHY")
-    lines += [f"{WARN} {escape(notice)}" for notice in result.notices]
+    lines += [f"{WARN} {literal(notice)}" for notice in result.notices]
     return lines

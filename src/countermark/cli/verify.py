@@ -19,7 +19,7 @@ MAX_SIDE_FILE_BYTES = 1 << 20
 
 
 @click.command("verify")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--offline", is_flag=True, help="For scripts that say so: verify uses no network but for a log or store elsewhere."
 )
@@ -73,7 +73,7 @@ def command(
     alone = len(items) == 1 and not recursive
     told: list[dict[str, Any]] = []
     codes: list[int] = []
-    with progress("Verifying", len(items)) as advance:
+    with progress("Verifying", len(items), results=not as_json) as advance:
         for number, item in enumerate(items, 1):
             try:
                 if item.fault is not None:

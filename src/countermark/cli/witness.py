@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from countermark.cli.output import common, console, load, note, print_json
+from countermark.cli.output import common, console, literal, load, note, print_json
 from countermark.errors import (
     AuditError,
     CountermarkError,
@@ -184,7 +184,7 @@ def collect(as_json: bool, home: Path | None) -> int:
         print_json({"size": outcome.size, "cosigned_by": outcome.cosigned_by, "failures": failures})
     else:
         for name in outcome.cosigned_by:
-            console().print(f"[green]✓[/] {name} cosigned {outcome.size} entries")
+            console().print(f"[green]✓[/] {literal(name)} cosigned {outcome.size} entries")
         for error in outcome.failures.values():
             note(f"{error.message}\n  {error.remedy}")
     return 0 if len(outcome.cosigned_by) >= needed else _NOT_COLLECTED

@@ -16,7 +16,7 @@ from countermark.cli.log.shared import (
     read_checkpoint,
     warrant,
 )
-from countermark.cli.output import common, console, note, print_json, progress, status
+from countermark.cli.output import aside, common, console, literal, note, print_json, progress, status, table
 from countermark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -130,16 +130,13 @@ def list_holds(*, everything: bool, as_json: bool, home: Path | None) -> int:
     if not shown:
         console().print("No legal hold is in force.")
         return 0
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("hold", "entry", "since (UTC)", "covers", "until", "why", box=None, pad_edge=False)
+    rows = table("hold", "entry", "since (UTC)", "covers", "until", "why")
     for one in shown:
         covers = [f"{len(one.events)} events"] if one.events else []
         covers += [f"{name}={value}" for name, value in one.query.items()]
         ended = "released" if one.released_at is not None else one.until or ""
-        table.add_row(one.id, str(one.index), one.time[:19], escape(", ".join(covers)), ended, escape(one.reason))
-    console().print(table)
+        rows.add_row(one.id, str(one.index), one.time[:19], literal(", ".join(covers)), ended, literal(one.reason))
+    console().print(rows)
     return 0
 
 
@@ -224,8 +221,8 @@ def erase(
         console().print(f"[yellow]![/] {len(events_held)} events were kept: legal hold {hold_id}.")
     for object_key in in_the_clear:
         console().print(
-            f"[yellow]![/] {object_key} was held in the clear, by an earlier version: delete this object of the store"
-            " too, unless another entry names it."
+            f"[yellow]![/] {literal(object_key)} was held in the clear, by an earlier version: delete this object of"
+            " the store too, unless another entry names it."
         )
     console().print(f"  Recorded as entry {', '.join(map(str, erasure.entries))}; every proof holds as before.")
     return 0 if erasure.erased else _HELD
@@ -237,7 +234,8 @@ def _confirm(count: int, kept: int) -> None:
     if not sys.stdin.isatty():
         raise UsageError("An erasure must be confirmed, and nobody is here to ask.", remedy="Add --yes.")
     held = f" ({kept} more are under legal hold and stay)" if kept else ""
-    click.confirm(f"Make the protected fields of {count} events unreadable for ever{held}?", abort=True, err=True)
+    with aside():
+        click.confirm(f"Make the protected fields of {count} events unreadable for ever{held}?", abort=True, err=True)
 
 
 @click.command("vouch")

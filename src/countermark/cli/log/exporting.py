@@ -18,7 +18,7 @@ from countermark.cli.log.shared import (
     read_checkpoint,
     warrant,
 )
-from countermark.cli.output import common, console, note, print_json, progress
+from countermark.cli.output import common, console, literal, note, print_json, progress
 from countermark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def export(
         )
         return 0
     console().print(
-        f"[green]✓[/] wrote {exported.path}: {made.end - made.first} entries from {made.first} on, proved under a"
-        f" checkpoint of {made.size}. Recorded as entry {exported.entry}."
+        f"[green]✓[/] wrote {literal(exported.path)}: {made.end - made.first} entries from {made.first} on, proved"
+        f" under a checkpoint of {made.size}. Recorded as entry {exported.entry}."
     )
     if exported.disclosed:
         console().print(f"[yellow]![/] It discloses the protected fields of {exported.disclosed} events. Guard it.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from countermark.cli.log.shared import home_of, locate, on_warrant, opened, warrant
-from countermark.cli.output import common, console, print_json
+from countermark.cli.output import common, console, literal, print_json
 from countermark.cli.writing import plan_output
 
 
@@ -46,7 +46,8 @@ def picture(
     if as_json:
         print_json({"file": str(path), "index": index, "access_entry": shown.access})
     else:
-        console().print(f"[green]✓[/] wrote {path}, unmarked and not released: guard it, and delete it afterwards.")
+        said = literal(path)
+        console().print(f"[green]✓[/] wrote {said}, unmarked and not released: guard it, and delete it afterwards.")
         console().print(f"  That it was viewed is recorded as entry {shown.access}.")
     return 0
 

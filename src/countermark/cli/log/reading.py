@@ -18,7 +18,7 @@ from countermark.cli.log.shared import (
     pseudonyms_of,
     warrant,
 )
-from countermark.cli.output import Integer, common, console, note, print_json
+from countermark.cli.output import Integer, common, console, literal, note, print_json, table
 
 if TYPE_CHECKING:
     from countermark.audit.listing import Listed, Page
@@ -52,21 +52,18 @@ def list_entries(*, limit: int, actor: str | None, as_json: bool, home: Path | N
     if as_json:
         print_json([_row(row) for row in page.rows])
         return 0
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("index", "time (UTC)", "what", "by rule", "watermark", box=None, pad_edge=False)
+    rows = table("index", "time (UTC)", "what", "by rule", "watermark")
     for row in page.rows:
         if row.event is None:
-            table.add_row(str(row.index), "", "[red]damaged[/]", f"[red]{escape(row.damage)}[/]", "")
+            rows.add_row(str(row.index), "", "[red]damaged[/]", f"[red]{literal(row.damage)}[/]", "")
             continue
         event = row.event
         payload = event.output.watermark_payload if event.output else ""
-        what = event.type.removeprefix("generation.") + (f" [red]{escape(row.damage)}[/]" if row.damage else "")
-        table.add_row(
-            str(row.index), event.time[:19].replace("T", " "), what, escape(event.rule or event.error), payload
+        what = event.type.removeprefix("generation.") + (f" [red]{literal(row.damage)}[/]" if row.damage else "")
+        rows.add_row(
+            str(row.index), event.time[:19].replace("T", " "), what, literal(event.rule or event.error), payload
         )
-    console().print(table)
+    console().print(rows)
     return 0
 
 
@@ -139,7 +136,7 @@ def proof(*, entry: str, output: Path | None, witnessed: bool, form: str, as_jso
     if as_json:
         print_json({"file": str(output)})
     elif form == "tlog-proof":
-        console().print(f"[green]✓[/] wrote {output}, a proof by c2sp.org/tlog-proof of the entry's bytes")
+        console().print(f"[green]✓[/] wrote {literal(output)}, a proof by c2sp.org/tlog-proof of the entry's bytes")
     else:
         console().print(f"✓ wrote {output}; check it with: {offline_check(output, receipt.log_key)}", markup=False)
     return 0
@@ -162,7 +159,7 @@ def checkpoint(*, output: Path | None, as_json: bool, home: Path | None) -> int:
         click.echo(text, nl=False)
     else:
         console().print(
-            f"[green]✓[/] wrote {output} (size {size}). Keep it where the log's administrator cannot write."
+            f"[green]✓[/] wrote {literal(output)} (size {size}). Keep it where the log's administrator cannot write."
         )
     return 0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from countermark.cli.log.shared import home_of, open_held, opened, read_checkpoint
-from countermark.cli.output import Integer, common, console, note, print_json, progress
+from countermark.cli.output import Integer, common, console, literal, note, print_json, progress
 from countermark.errors import ProofInvalid, SettingsInvalid
 
 if TYPE_CHECKING:
@@ -185,43 +185,39 @@ def _show_report(
     *,
     key_is_known: bool,
 ) -> None:
-    from rich.markup import escape
-
     from countermark.audit.findings import span
 
     for finding in findings:
         where = f"{span(finding.index, finding.last or finding.index)}: " if finding.index is not None else ""
-        console().print(f"[red]✗[/] {where}[bold]{escape(finding.kind)}[/]: {escape(finding.message)}")
+        console().print(f"[red]✗[/] {where}[bold]{literal(finding.kind)}[/]: {literal(finding.message)}")
     if findings:
         for one in held:
             mark, verb = ("[red]✗[/]", "contradicts") if one.fault else ("[green]✓[/]", "continues")
-            console().print(
-                f"{mark} its tree {verb} the held checkpoint {escape(str(one.path))} of {one.size} entries."
-            )
+            console().print(f"{mark} its tree {verb} the held checkpoint {literal(one.path)} of {one.size} entries.")
         kinds = {str(finding.kind) for finding in findings}
         if kinds == {"unwitnessed"}:
             console().print(
-                f"[bold red]NOT WITNESSED[/] No change was found in {escape(origin)}, but it lacks the cosignatures"
+                f"[bold red]NOT WITNESSED[/] No change was found in {literal(origin)}, but it lacks the cosignatures"
                 f" that are demanded (exit code {_PROOF_FAILED}). Collect them: countermark witness collect"
             )
             return
         index_only = kinds == {"index"}
         what = "The look-up index of" if index_only else "The log"
         mend = "; its entries are what was signed. Mend it: countermark log reindex" if index_only else ""
-        console().print(f"[bold red]CHANGED[/] {what} {escape(origin)} was altered{mend} (exit code {_PROOF_FAILED}).")
+        console().print(f"[bold red]CHANGED[/] {what} {literal(origin)} was altered{mend} (exit code {_PROOF_FAILED}).")
         return
-    console().print(f"[green]✓[/] {report.size} entries of {escape(origin)} are what was signed.")
+    console().print(f"[green]✓[/] {report.size} entries of {literal(origin)} are what was signed.")
     if "index" not in report.compared:
         console().print(
             "[yellow]![/] The look-up index is of an older version and was not compared. Build it anew:"
             " countermark log reindex"
         )
     for sentence in report.not_compared:
-        console().print(f"[yellow]![/] {escape(sentence)}")
+        console().print(f"[yellow]![/] {literal(sentence)}")
     for one in held:
-        console().print(f"[green]✓[/] they continue the held checkpoint {escape(str(one.path))} of {one.size} entries.")
+        console().print(f"[green]✓[/] they continue the held checkpoint {literal(one.path)} of {one.size} entries.")
     if witnessing.names:
-        names = escape(", ".join(witnessing.names))
+        names = literal(", ".join(witnessing.names))
         console().print(f"[green]✓[/] they continue the checkpoint of {witnessing.size} entries that {names} cosigned.")
     if not held and not witnessing.names:
         who = "holds the signing key" if key_is_known else "can write the store, which names its key itself,"
