@@ -71,6 +71,24 @@ def test_a_home_without_keys_exports_no_trust_and_makes_none(
     assert not trust.exists()
 
 
+def test_whoever_reads_the_log_needs_no_key_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MASTER_KEY", "11" * 32)
+    monkeypatch.setenv("COUNTERMARK_KEYS__MASTER", "env://MASTER_KEY")
+    assert run(["keys", "init"]) == 0
+    record("a cat")
+    monkeypatch.delenv("MASTER_KEY")
+    for words in (["list"], ["show", "0"], ["proof", "0"], ["checkpoint"], ["hold", "list"], ["verify"]):
+        assert run(["log", *words]) == 0, words
+    assert "without the master key" in capsys.readouterr().out
+    (tmp_path / "home" / "keys" / "audit-log-00.key").write_bytes(b"closed")
+    assert run(["log", "verify"]) == 0
+    assert "which names its key itself" in capsys.readouterr().out
+    assert run(["log", "show", "0", "--reveal", "--reason", "case 17"]) == 1
+    assert "MASTER_KEY" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("columns", ["30", "60", "80", "200"])
 def test_no_key_id_time_or_path_is_cut_on_a_narrow_terminal(
     columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -111,7 +111,7 @@ class Home:
         """What signs the log's checkpoints."""
         return NoteSigner(self.origin, self.keys.ed25519(Purpose.AUDIT_LOG))
 
-    def _log_public_key(self) -> bytes | None:
+    def log_public_key(self) -> bytes | None:
         """The log's key of the ring, 32 bytes; ``None`` where the ring does not have it or may not be read."""
         try:
             return self.note_signer().verifier.public_key if self.keys.epochs(Purpose.AUDIT_LOG) else None
@@ -128,7 +128,7 @@ class Home:
             SettingsInvalid: for writing: this would be a second log under the name and key of another.
         """
         signed = self.settings.audit.signed or self.folder / "signed.db"
-        masters = self.keys.secrets(Purpose.MASTER)
+        masters = self._masters(needed=not read_only)
         if not masters and not read_only:
             raise KeyUnavailable("There is no master key yet.", remedy="Make it with: countermark keys init")
         if not read_only:
@@ -142,7 +142,7 @@ class Home:
             read_only=read_only,
             held=held,
         )
-        key = self._log_public_key() if read_only else None
+        key = self.log_public_key() if read_only else None
         if key:
             log.verifier_key = format_vkey(log.origin, key)
         return log
@@ -170,6 +170,15 @@ class Home:
                     )
         with suppress(OSError):  # the folder may hold keys and be closed to writing
             elsewhere.write_text(f"{self.origin}\n")
+
+    def _masters(self, *, needed: bool) -> list[bytes]:
+        """What opens protected fields, the newest first; who reads the log need not be who may read this."""
+        try:
+            return self.keys.secrets(Purpose.MASTER)
+        except (KeyUnavailable, OSError):
+            if needed:
+                raise
+            return []
 
     def open_objects(self, *, patient: bool = True) -> ObjectStore:
         """Where released images and manifests are kept; ``patient`` as of :meth:`ObjectStore.open`."""

@@ -86,7 +86,7 @@ def verify(
             }
         )
     else:
-        known = store is None and bool(place.log_keys())
+        known = store is None and place.log_public_key() is not None
         _show_report(report, findings, witnessing, origin, held, key_is_known=known)
         if asked and not enough:
             console().print(
