@@ -98,6 +98,13 @@ def test_an_erasure_is_asked_for_on_a_line_of_its_own(log: Home) -> None:
 
 
 @needs_pty
+def test_nobody_is_asked_about_an_erasure_of_nothing(log: Home) -> None:
+    code, _, end = on_terminal("log", "erase", "--subject", "nobody", "--reason", "Art. 17")
+    assert code == 2
+    assert end[0].startswith("error: Nothing is left to erase")
+
+
+@needs_pty
 def test_no_report_stands_behind_a_bar(tmp_path: Path) -> None:
     Image.fromarray(photograph()).save(tmp_path / "photo.png")
     (tmp_path / "empty.png").touch()

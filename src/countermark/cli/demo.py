@@ -191,7 +191,7 @@ def _verify(story: Story, path: Path) -> VerificationReport:
 def _attack(story: Story) -> None:
     from countermark.cli.demo_attacks import repost, side_by_side
 
-    story.chapter("4  What the web does: strips the metadata, crops to 60 %, shrinks, JPEG quality 50")
+    story.chapter("4  What the web does: no metadata, cropped to 60 %, shrunk, JPEG quality 50")
     _, original, result = story.released[0]
     attacked = story.leave("attacked.jpg")
     attacked.write_bytes(repost(original.read_bytes()))
@@ -236,7 +236,9 @@ def _tamper_with_log(story: Story, checkpoint: str) -> str:
 
 
 def _closing(story: Story, seconds: float) -> None:
-    program = "countermark" if shutil.which("countermark") else os.path.relpath(sys.argv[0])
+    as_module = Path(sys.argv[0]).name == "__main__.py"
+    here = "python -m countermark" if as_module else os.path.relpath(sys.argv[0])
+    program = "countermark" if shutil.which("countermark") else here
     folder = story.folder
     story.chapter(f"Told in {seconds:.0f} s. Try next")
     for line in (

@@ -199,7 +199,7 @@ def erase(
     with opened(place, writing=True) as log, progress("Searching the log") as advance:
         ids = event_ids(log, events)
         plan = log.plan_erasure(events=ids, subject=people, progress=advance)
-        if not yes:
+        if plan.erase and not yes:
             _confirm(len(plan.erase), plan.kept)
         erasure = log.erase(asked, events=ids, subject=people, progress=advance)
     in_the_clear = sorted(set(plan.in_the_clear))
