@@ -31,6 +31,23 @@ def test_bench_watermark_prints_saves_and_draws(tmp_path: Path, capsys: pytest.C
     assert "exists already" in capsys.readouterr().err
 
 
+def test_without_the_peers_package_ours_is_measured_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imwatermark", None)
+    Image.fromarray(photograph("coffee", 256)).save(tmp_path / "a [red].png")
+    line = ["bench", "watermark", "--images", str(tmp_path), "--attacks", "none"]
+    assert run(line) == 1
+    assert (
+        'pip install "countermark[imwatermark]" or leave the peers out: --backends lattice' in capsys.readouterr().err
+    )
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    assert run([*line, "--backends", "lattice"]) == 0
+    told = capsys.readouterr().out
+    assert "a [red].png" in told
+    assert 'pip install "countermark[dev]"' in told
+
+
 def test_bench_safety_prints_saves_and_draws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import click
 
 from countermark.cli.bench_output import plan, write_picture, write_report
 from countermark.cli.output import Integer, Number, console, literal, note, print_json, progress
-from countermark.errors import AssetInvalid, UsageError
+from countermark.errors import AssetInvalid, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,7 +83,11 @@ def command(
         note(f"{name} is left out: {reason}")
     shown = _plan_shown(show, pictures, names, force) if show is not None else {}
     with progress("Measuring", len(pictures.pictures) * len(names)) as advance:
-        report = measure(pictures, chosen, names, psnr_target=psnr, jobs=jobs, advance=advance)
+        try:
+            report = measure(pictures, chosen, names, psnr_target=psnr, jobs=jobs, advance=advance)
+        except MissingExtra as lacking:
+            lacking.remedy += " or leave the peers out: --backends lattice"
+            raise
     if as_json:
         print_json(report.model_dump(mode="json", by_alias=True))
     else:
