@@ -50,6 +50,13 @@ def test_there_is_no_way_around_the_checks(cm: Countermark) -> None:
     assert cm.log.size == 0
 
 
+def test_a_size_out_of_range_is_told_with_its_range(cm: Countermark) -> None:
+    with pytest.raises(UsageError, match=r"height: .* greater than or equal to 128") as caught:
+        cm.wrap(stable_diffusion())(CLEAN_PROMPT, width=256, height=64)
+    assert CLEAN_PROMPT not in str(caught.value)
+    assert cm.log.size == 0
+
+
 def test_what_a_wrapped_pipeline_made_is_found_by_who_asked(
     build: Callable[..., Countermark], settings: Settings
 ) -> None:

@@ -283,9 +283,9 @@ def _request(values: dict[str, Any], source: torch.Generator | list[torch.Genera
     try:
         return GenerationRequest(**values)
     except ValidationError as error:
-        names = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         # Not chained: the validation error quotes the values, and one of them may be the prompt.
-        raise UsageError(f"The pipeline's call has values out of range: {names}.") from None
+        raise UsageError(f"The pipeline's call has values out of range: {faults}.") from None
 
 
 def _is_fresh(source: torch.Generator) -> bool:
