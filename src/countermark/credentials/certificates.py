@@ -16,6 +16,7 @@ from countermark.credentials.identity import may_sign_claims
 
 UNTRUSTED: Final = "signingCredential.untrusted"
 EXPIRED: Final = "signingCredential.expired"
+UNFIT: Final = "signingCredential.invalid"
 _MAX_CANDIDATES: Final = 16
 _VERSION_3: Final = bytes.fromhex("a003020102")
 _HEADER: Final = 8  # two DER sequence headers with two-byte lengths: every certificate of 256 bytes to 64 KiB
@@ -35,8 +36,10 @@ def doubts_about_signer(store: bytes, serial: str, *, time_certified: bool, now:
         now: the present, UTC.
     """
     certificates = _with_serial(store, serial)
-    if not certificates or not all(may_sign_claims(certificate) for certificate in certificates):
+    if not certificates:
         return [UNTRUSTED]
+    if not all(may_sign_claims(certificate) for certificate in certificates):
+        return [UNFIT]
     moment = now or datetime.now(UTC)
     lapsed = any(moment > certificate.not_valid_after_utc for certificate in certificates)
     return [EXPIRED] if lapsed and not time_certified else []

@@ -211,12 +211,14 @@ def _check_profile(leaf: x509.Certificate) -> None:
 
 
 def may_sign_claims(leaf: x509.Certificate) -> bool:
-    """Whether a certificate's extended key usage allows it to sign claims.
+    """Whether a certificate's key usage and extended key usage allow it to sign claims.
 
     A certificate for time-stamping or OCSP signing must have no other purpose (C2PA specification 2.4, section
     14.5.1), so one that mixes them is refused as well.
     """
     try:
+        if not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
+            return False
         purposes = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
         return False

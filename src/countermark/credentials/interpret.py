@@ -4,7 +4,9 @@ The library's own verdict is the start, not the end. It calls a file trusted who
 one signed with a time-stamping certificate; and it calls one invalid whose certificate merely lapsed. So:
 
 - anything that shows a change makes the manifest ``invalid``, in the file or in an ingredient at any depth;
-- a signer that cannot be relied upon (unknown, lapsed, or certified for another purpose) makes it ``valid``;
+- so does a rule that its own signer broke, but then it is ``intact``: nobody changed it. What an ingredient's signer
+  did by no rule is their affair;
+- a signer that cannot be relied upon (unknown, lapsed, revoked, or certified for another purpose) makes it ``valid``;
 - ``trusted`` needs the library's word, a claim anchor, and a certificate that may sign claims.
 """
 
@@ -16,12 +18,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from countermark.credentials import trust
-from countermark.credentials.certificates import EXPIRED, UNTRUSTED, doubts_about_signer
+from countermark.credentials.certificates import EXPIRED, UNFIT, UNTRUSTED, doubts_about_signer
 from countermark.credentials.manifest import AI_SOURCE_TYPES, RECORD_LABEL
 from countermark.model import Manifest, ManifestState
 
-CREDENTIAL_CODES: Final = frozenset({UNTRUSTED, EXPIRED, "timeStamp.untrusted", "timeStamp.outsideValidity"})
+REVOKED: Final = frozenset({"signingCredential.revoked", "signingCredential.ocsp.revoked"})
+CREDENTIAL_CODES: Final = REVOKED | {UNTRUSTED, EXPIRED, UNFIT, "timeStamp.untrusted", "timeStamp.outsideValidity"}
 """Failures that say nothing against the file, only that its signer cannot be relied upon."""
+RULES: Final = ("assertion.action.", "assertion.metadata.")
+"""Beginnings of failures that lie in what was signed: a change after that gives another one besides."""
 HARD_BINDING_CODES: Final = frozenset(
     f"assertion.{name}.mismatch" for name in ("dataHash", "bmffHash", "boxesHash", "collectionHash")
 )
@@ -62,13 +67,15 @@ def interpret(report: Mapping[str, Any], store: bytes, *, sha256: str = "", comp
     ingredient_failures = _ingredient_failures(manifests, results)
     anchor, doubts = _anchor(report, active, results, store, compared=compared)
     codes = _unique([*failures, *doubts, *(INGREDIENT + code for code in ingredient_failures)])
-    state = _state(codes, trusted=anchor is not None)
+    intact = not any(map(shows_change, codes)) and bool(_steps(results, "success", "claimSignature.validated"))
+    state = _state(codes, trusted=anchor is not None, intact=intact)
     signature = _dict(active.get("signature_info"))
     actions = list(_actions(active))
     record = _record(active)
     manifest = Manifest(
         state=state,
         codes=codes,
+        intact=intact,
         signer=_text(signature.get("common_name") or signature.get("issuer")),
         time=_text(signature.get("time")) or next((_text(a["when"]) for a in actions if a.get("when")), ""),
         time_certified=_time_certified(results) and bool(signature.get("time")),
@@ -100,12 +107,17 @@ def broken(code: str, explanation: str, *, sha256: str = "") -> Manifest:
 # --- state ------------------------------------------------------------------------------------------------------------
 
 
-def _state(codes: tuple[str, ...], *, trusted: bool) -> ManifestState:
-    bare = [code.removeprefix(INGREDIENT) for code in codes]
-    if any(code not in CREDENTIAL_CODES for code in bare):
+def _state(codes: tuple[str, ...], *, trusted: bool, intact: bool) -> ManifestState:
+    if not intact or any(code.startswith(RULES) for code in codes):
         return ManifestState.INVALID
     doubted = any(not code.startswith(INGREDIENT) for code in codes)
     return ManifestState.TRUSTED if trusted and not doubted else ManifestState.VALID
+
+
+def shows_change(code: str) -> bool:
+    """Whether a failure, of the manifest or of an ingredient, says that something was changed since it was signed."""
+    bare = code.removeprefix(INGREDIENT)
+    return bare not in CREDENTIAL_CODES and not bare.startswith(RULES)
 
 
 def _anchor(
@@ -221,7 +233,7 @@ def _record(manifest: Mapping[str, Any]) -> _Record:
 
 
 def _describe_ingredient(item: Mapping[str, Any]) -> str:
-    failures = [code for code in _recorded_failures(item) if code not in CREDENTIAL_CODES]
+    failures = [code for code in _recorded_failures(item) if shows_change(code)]
     if failures:
         verdict = f"invalid ({', '.join(_unique(failures))})"
     elif item.get("active_manifest"):
@@ -236,27 +248,34 @@ def _describe_ingredient(item: Mapping[str, Any]) -> str:
 
 def explain(manifest: Manifest, *, compared: bool = True) -> str:
     """The state of a manifest in plain sentences."""
-    subject = "The manifest" if compared else "The stored manifest"
+    subject = "The C2PA manifest" if compared else "The stored C2PA manifest"
     signer = manifest.signer or "an unnamed signer"
     if manifest.state is ManifestState.TRUSTED:
-        words = f"{subject} is intact and signed by {signer}, whom this reader trusts."
+        words = f"{subject} is intact and signed by {signer}, whom you trust."
         words += " It is a development signer, not for production." if manifest.development else ""
     elif manifest.state is ManifestState.VALID:
         words = f"{subject} is intact, but {_doubt(manifest, signer)}."
+    elif manifest.intact:
+        rules = ", ".join(code for code in manifest.codes if code.startswith(RULES))
+        words = f"{subject} was not changed, but its signer broke a rule of the specification ({rules})."
     else:
-        words = f"{subject} does not hold: {'; '.join(_faults(manifest.codes))}."
+        faults = _faults(manifest.codes) or ["its signature could not be checked"]
+        words = f"{subject} does not hold: {'; '.join(faults)}."
     return words if compared else f"{words} It was not compared with the file's bytes."
 
 
 def _doubt(manifest: Manifest, signer: str) -> str:
+    if REVOKED & set(manifest.codes):
+        return f"the certificate of {signer} is revoked, as an answer of its authority in the manifest says"
+    if UNFIT in manifest.codes:
+        return f"the certificate of {signer} is not one for signing claims"
     if EXPIRED in manifest.codes:
-        return f"the certificate of {signer} has lapsed, and no trusted time-stamp shows that it was signed before"
-    return f"this reader does not know its signer, {signer}"
+        return f"the certificate of {signer} is not valid now, and no time-stamp that you trust shows that it was then"
+    return f"its signer ({signer}) is not among your anchors"
 
 
 def _faults(codes: tuple[str, ...]) -> list[str]:
-    grave = [code for code in codes if code.removeprefix(INGREDIENT) not in CREDENTIAL_CODES]
-    return list(_unique([_fault(code) for code in grave]))
+    return list(_unique([_fault(code) for code in codes if shows_change(code)]))
 
 
 def _fault(code: str) -> str:
@@ -268,8 +287,6 @@ def _fault(code: str) -> str:
         return "a statement in the manifest was changed after it was signed"
     if code.startswith("claimSignature."):
         return "the signature does not fit the manifest"
-    if code.startswith("signingCredential."):
-        return f"the signing certificate is revoked or does not fit C2PA's profile ({code})"
     return f"it breaks a rule of the specification ({code})"
 
 

@@ -11,7 +11,7 @@ from countermark.model.base import Frozen
 
 
 class ManifestState(StrEnum):
-    """``trusted`` chains to a manifest anchor; ``valid`` is intact but signed by a stranger."""
+    """``trusted`` chains to a manifest anchor; ``valid`` is intact, but its signer cannot be relied upon."""
 
     TRUSTED = "trusted"
     VALID = "valid"
@@ -27,6 +27,7 @@ class Manifest(Frozen):
     ``ingredient:``, and a few of ours.
 
     Attributes:
+        intact: nothing was changed since it was signed. Said of one that is ``invalid`` where its signer broke a rule.
         time: RFC 3339; of a time-stamp where ``time_certified``, else as the signer says.
         development: signed by a development identity, which anyone can make.
         ai_generated: whether it says that a trained model made the image; ``None`` where it says nothing.
@@ -38,6 +39,7 @@ class Manifest(Frozen):
 
     state: ManifestState
     codes: tuple[str, ...] = ()
+    intact: bool = False
     signer: str = ""
     time: str = ""
     time_certified: bool = False

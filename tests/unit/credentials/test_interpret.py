@@ -115,7 +115,11 @@ def test_a_time_is_certified_by_our_own_anchors_alone(read: Callable[..., Manife
         (fails("assertion.dataHash.mismatch"), "invalid", ("assertion.dataHash.mismatch",)),
         (fails("signingCredential.untrusted"), "valid", ("signingCredential.untrusted",)),
         (fails("signingCredential.expired"), "valid", ("signingCredential.expired",)),
-        (fails("signingCredential.revoked"), "invalid", ("signingCredential.revoked",)),
+        (fails("signingCredential.revoked"), "valid", ("signingCredential.revoked",)),
+        (fails("signingCredential.ocsp.revoked"), "valid", ("signingCredential.ocsp.revoked",)),
+        (fails("signingCredential.invalid"), "valid", ("signingCredential.invalid",)),
+        (fails("assertion.action.malformed"), "invalid", ("assertion.action.malformed",)),
+        (fails("signingCredential.new"), "invalid", ("signingCredential.new",)),
         (fails("timeStamp.untrusted"), "valid", ("timeStamp.untrusted",)),
         (fails("timeStamp.mismatch"), "invalid", ("timeStamp.mismatch",)),
         (
@@ -127,6 +131,16 @@ def test_a_time_is_certified_by_our_own_anchors_alone(read: Callable[..., Manife
             ingredient(validation_results={"activeManifest": {"failure": [{"code": "signingCredential.untrusted"}]}}),
             "trusted",
             ("ingredient:signingCredential.untrusted",),
+        ),
+        (
+            ingredient(
+                validation_status=[
+                    {"code": "assertion.action.malformed"},
+                    {"code": "signingCredential.ocsp.revoked"},
+                ]
+            ),
+            "trusted",
+            ("ingredient:assertion.action.malformed", "ingredient:signingCredential.ocsp.revoked"),
         ),
         (
             ingredient(
@@ -164,6 +178,18 @@ def test_what_shows_a_change_is_told_from_what_says_something_of_a_signer(
 ) -> None:
     manifest = read(change)
     assert (manifest.state, manifest.codes) == (state, codes)
+    assert manifest.intact == (state != "invalid" or codes == ("assertion.action.malformed",))
+
+
+def test_what_the_library_did_not_check_is_not_intact(read: Callable[..., Manifest]) -> None:
+    """Should it stop at a bad certificate, before the signature."""
+
+    def stopped(report: Report, active: Report, results: Report) -> None:
+        results["activeManifest"] = {"failure": [{"code": "signingCredential.invalid"}], "success": []}
+
+    manifest = read(stopped)
+    assert (manifest.state, manifest.intact) == ("invalid", False)
+    assert "its signature could not be checked" in manifest.explanation
 
 
 def test_without_the_file_only_the_comparison_with_it_is_left_out(read: Callable[..., Manifest]) -> None:
@@ -211,17 +237,18 @@ def test_what_made_it_is_read_from_its_actions(
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("signingCredential.expired", "the certificate of S has lapsed"),
-        ("signingCredential.untrusted", "this reader does not know its signer, S"),
+        ("signingCredential.expired", "the certificate of S is not valid now"),
+        ("signingCredential.untrusted", "its signer (S) is not among your anchors"),
+        ("signingCredential.invalid", "the certificate of S is not one for signing claims"),
+        ("signingCredential.ocsp.revoked", "the certificate of S is revoked"),
         ("assertion.dataHash.mismatch", "the file was changed after it was signed"),
         ("assertion.hashedURI.mismatch", "a statement in the manifest was changed after it was signed"),
         ("claimSignature.mismatch", "the signature does not fit the manifest"),
-        ("signingCredential.revoked", "is revoked or does not fit C2PA's profile (signingCredential.revoked)"),
         ("assertion.missing", "it breaks a rule of the specification (assertion.missing)"),
         ("ingredient:assertion.dataHash.mismatch", "an ingredient had been changed"),
     ],
 )
 def test_each_fault_has_words_of_its_own(code: str, words: str) -> None:
-    state = "valid" if code in ("signingCredential.expired", "signingCredential.untrusted") else "invalid"
+    state = "valid" if code.startswith("signingCredential.") else "invalid"
     said = explain(Manifest(state=state, codes=(code,), signer="S"))
     assert words in said
