@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.credentials import Claim, Ingredient, Signed, build_xmp
+from countermark.credentials.interpret import INGREDIENT
 from countermark.errors import AuditError, ReleaseRefused
 from countermark.imaging import Raster, decode, encode, suffix_for
 from countermark.model import Asset, Event, Manifest, ManifestState, Outcome, OutputRecord, WatermarkState
@@ -162,6 +163,11 @@ def _read_back(signed: Signed, record_id: int, event_id: str, marked: Raster, pa
 def _check_manifest(manifest: Manifest, event_id: str) -> None:
     if manifest.state is not ManifestState.TRUSTED:
         codes = ", ".join(manifest.codes) or manifest.explanation
+        if manifest.codes and all(code.startswith(INGREDIENT) for code in manifest.codes):
+            raise ReleaseRefused(
+                f"What the image was made from was changed after it had been signed ({codes}).",
+                remedy="Give the parent's original file, or one that carries no manifest.",
+            )
         raise ReleaseRefused(
             f"The manifest did not validate from the final bytes: {manifest.state} ({codes}).",
             remedy="Check the signing certificate and its anchors with: countermark doctor",
