@@ -45,8 +45,14 @@ EXIT_CODES: Final = (
     ExitCode(
         Verdict.NO_PROVENANCE.exit_code, "No provenance: nothing here tells where the file comes from.", "`verify`"
     ),
-    ExitCode(Verdict.TAMPERED.exit_code, "Tampered: the file was changed after it was signed.", "`verify`"),
-    ExitCode(Verdict.UNTRUSTED.exit_code, "Untrusted: intact, but signed by nobody whom you named.", "`verify`"),
+    ExitCode(
+        Verdict.TAMPERED.exit_code,
+        "Tampered: the file, its manifest or what it was made from was changed after signing.",
+        "`verify`",
+    ),
+    ExitCode(
+        Verdict.UNTRUSTED.exit_code, "Untrusted: intact, but its signer is not, or no longer, trusted here.", "`verify`"
+    ),
     ExitCode(
         Verdict.PROOF_FAILED.exit_code,
         "Proof failed: the log, a receipt or a signed result is not what was signed.",

@@ -18,8 +18,8 @@ MOSTLY = 0.5
 _VERDICTS = {
     "verified": ("green", "VERIFIED", ""),
     "recovered": ("cyan", "RECOVERED", "no credentials in the file itself, but it leads to a proved record"),
-    "tampered": ("red", "TAMPERED", "changed after it was signed"),
-    "untrusted": ("yellow", "UNTRUSTED SIGNER", "intact, but signed by nobody you named"),
+    "tampered": ("red", "TAMPERED", "the file, its manifest or what it was made from was changed after signing"),
+    "untrusted": ("yellow", "UNTRUSTED SIGNER", "intact, but its signer is not, or no longer, trusted here"),
     "contradictory": ("red", "CONTRADICTORY", "its marks cannot all be true"),
     "no_provenance": ("dim", "NO PROVENANCE", "nothing here tells where it comes from"),
     "proof_failed": ("red", "PROOF FAILED", "the audit log does not bear the record out"),
@@ -82,7 +82,10 @@ def _verified(report: VerificationReport) -> str:
     evidence = report.evidence
     if evidence.manifest.state != "trusted":
         return "the very file that was recorded"
-    return f"intact, signed by whom you trust{_RECORDED.get(evidence.audit.state, '')}"
+    record = _RECORDED.get(evidence.audit.state, "")
+    if evidence.audit.state == "proved" and (report.generation or {}).get("original_sha256") != report.sha256:
+        record = "; a picture like it is recorded, not this file"
+    return f"intact, signed by whom you trust{record}"
 
 
 def decision_dict(decision: Decision) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from countermark.model import Evidence, ManifestState, OriginalEvidence, Verdict
 WHOLLY_COVERED = 0.9
 """Share of a file on the original from which nothing is said of what lies around it: turning leaves corners."""
 
+UNREAD = frozenset({"manifest.remote", "manifest.compressed"})
+"""Codes of manifests that there are, and that were not read."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -24,6 +27,7 @@ class Case:
         exact: the file's digest is the recorded one.
         missing: routes that had to lead to a record of this log and did not.
         by_fingerprint: the record was found by the fingerprint alone.
+        elsewhere: routes that lead to records of other logs than the one that counts, and these logs.
         veiled: the file is transparent, and what it shows is not what its colours were compared for.
     """
 
@@ -34,6 +38,12 @@ class Case:
     missing: tuple[str, ...] = ()
     by_fingerprint: bool = False
     veiled: bool = False
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether these very bytes are proved to be recorded."""
+        return self.exact and self.evidence.audit.state == "proved"
 
     @property
     def borne_out(self) -> bool:
@@ -46,6 +56,8 @@ class Case:
             return True
         if contradictions(self) or self.veiled or self.evidence.original.state == "different":
             return False
+        if self.by_fingerprint:
+            return _looks_recorded(self)
         alike = self.evidence.fingerprint.state in ("match", "near") or bool(self.watermark_event)
         return alike or self.evidence.manifest.state is ManifestState.TRUSTED
 
@@ -61,13 +73,13 @@ def _verdict(case: Case) -> Verdict:
         return Verdict.PROOF_FAILED
     if contradictions(case):
         return Verdict.CONTRADICTORY
-    if manifest.state is ManifestState.INVALID:
+    if manifest.state is ManifestState.ABSENT:
+        return _without_manifest(case)
+    if manifest.state is ManifestState.INVALID and not manifest.intact:
         return Verdict.TAMPERED
-    if manifest.state is ManifestState.VALID:
-        return Verdict.UNTRUSTED
-    if manifest.state is ManifestState.TRUSTED:
+    if manifest.state is ManifestState.TRUSTED or case.recorded:
         return Verdict.VERIFIED
-    return _without_manifest(case)
+    return Verdict.UNTRUSTED if manifest.state is ManifestState.VALID else Verdict.INCONCLUSIVE
 
 
 def _without_manifest(case: Case) -> Verdict:
@@ -75,11 +87,11 @@ def _without_manifest(case: Case) -> Verdict:
     if watermark.state is WatermarkState.DETECTED:
         leads = audit.state == "proved" and not case.veiled
         return Verdict.RECOVERED if leads else Verdict.INCONCLUSIVE
-    if case.exact and audit.state == "proved":
+    if case.recorded:
         return Verdict.VERIFIED
     if case.by_fingerprint and audit.state == "proved":
         return Verdict.RECOVERED if _looks_recorded(case) else Verdict.INCONCLUSIVE
-    if watermark.state is WatermarkState.INCONCLUSIVE:
+    if watermark.state is WatermarkState.INCONCLUSIVE or UNREAD & set(case.evidence.manifest.codes):
         return Verdict.INCONCLUSIVE
     return Verdict.NO_PROVENANCE
 
@@ -112,26 +124,19 @@ def contradictions(case: Case) -> list[str]:
 
 def _sentences(case: Case) -> list[str]:
     evidence = case.evidence
-    lines = [_manifest_sentence(case), _watermark_sentence(case)]
+    lines = [evidence.manifest.explanation, _watermark_sentence(case)]
     if case.watermark_event or case.by_fingerprint or case.manifest_event:
         lines += [_fingerprint_sentence(case), *_original_sentences(evidence.original)]
     lines.append(_audit_sentence(case))
     lines.extend(contradictions(case))
     for route in case.missing:
-        lines.append(f"The {route} names a record that this log does not hold: it was removed, or never written.")
-    if evidence.manifest.explanation and evidence.manifest.state is ManifestState.INVALID:
-        lines.append(evidence.manifest.explanation)
+        lines.append(
+            f"The {route} names a record that this log does not hold: it was removed, never written, or is in another"
+            " log."
+        )
+    for route, origin in case.elsewhere:
+        lines.append(f"The {route} leads to a record of another log as well: {origin}.")
     return [line for line in lines if line]
-
-
-def _manifest_sentence(case: Case) -> str:
-    manifest = case.evidence.manifest
-    return {
-        ManifestState.TRUSTED: f"The C2PA manifest is intact and signed by {manifest.signer}, whom you trust.",
-        ManifestState.VALID: f"The C2PA manifest is intact; its signer ({manifest.signer}) is not among your anchors.",
-        ManifestState.INVALID: f"The C2PA manifest does not fit the file: {', '.join(manifest.codes) or 'invalid'}.",
-        ManifestState.ABSENT: "The file carries no C2PA manifest.",
-    }[manifest.state]
 
 
 def _watermark_sentence(case: Case) -> str:
@@ -182,6 +187,11 @@ def _audit_sentence(case: Case) -> str:
     if audit.state == "proved":
         cosigned = f", cosigned by {', '.join(audit.witnesses)}" if audit.witnesses else ""
         proved = f"proved under a signed checkpoint of size {audit.tree_size}{cosigned}"
+        if case.borne_out and case.evidence.manifest.state is ManifestState.TRUSTED and not case.exact:
+            return (
+                f"Entry {audit.index} of {audit.origin} records a picture that this one was made from or looks like,"
+                f" {proved}; it does not name this very file."
+            )
         if case.borne_out:
             return f"Entry {audit.index} of {audit.origin} records it, {proved}."
         return (

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Literal
 
-from countermark.audit import AuditLog, TlogProof, verify_receipt
+from countermark.audit import AuditLog, NoteVerifier, TlogProof, verify_receipt
 from countermark.audit.checkpoint import peek_checkpoint
+from countermark.audit.note import parse_note
 from countermark.errors import AuditError, AuditIndexUnusable, ProofInvalid
 from countermark.fingerprint import MATCH, MIN_QUALITY, NEAR, Fingerprint, dihedral, distance
 from countermark.model import AuditEvidence, Event, EventType, Receipt, WatermarkDetection
@@ -17,6 +18,8 @@ from countermark.verification.context import Sources
 MAX_LOOKALIKES = 16
 """Entries that are read to confirm what the index of fingerprints says, nearest first."""
 
+FAR = 257
+
 Route = Literal["file digest", "manifest", "watermark", "fingerprint"]
 
 
@@ -24,7 +27,7 @@ Route = Literal["file digest", "manifest", "watermark", "fingerprint"]
 class Record:
     """An entry that some evidence leads to, with its receipt and, where a watermark led to it, that mark.
 
-    ``index`` is -1 where only a receipt is at hand, whose claim is not checked yet.
+    ``index`` is -1 where only a receipt is at hand, whose claim is not proved.
     """
 
     event: Event
@@ -33,14 +36,25 @@ class Record:
     index: int = -1
     mark: WatermarkDetection | None = None
 
+    @property
+    def origin(self) -> str:
+        """The log that the receipt claims to be of, empty where it does not say so in due form."""
+        note = _checkpoint(self.receipt)
+        return peek_checkpoint(note).origin if note else ""
+
 
 @dataclass(frozen=True)
 class Resolved:
-    """The records found, by route, and what the log's proof says of the one that counts."""
+    """The records of one log that were found, by route, and what its proof says of the one that counts.
+
+    ``elsewhere`` are routes that lead to records of other logs, and these logs: a picture that was released by one and
+    then by another bears marks of both.
+    """
 
     records: dict[Route, Record]
     audit: AuditEvidence
     missing: tuple[Route, ...] = ()
+    elsewhere: tuple[tuple[Route, str], ...] = ()
 
     @property
     def record(self) -> Record | None:
@@ -50,6 +64,8 @@ class Resolved:
 
 def resolve(collected: Collected, sources: Sources) -> Resolved:
     """Follow every route to a record, strongest first, and check the proof of the first that leads somewhere.
+
+    One whose log is not known here, so that nothing can be checked, counts only where no other leads anywhere.
 
     A route that *should* lead to a record of this log and does not (a manifest of ours without its entry, a watermark
     whose tag verifies without its entry) is listed as missing: that is evidence too.
@@ -82,15 +98,25 @@ def _resolve(collected: Collected, sources: Sources) -> Resolved:
     if not records:
         origin = sources.log.origin if sources.log else ""
         return Resolved({}, AuditEvidence(state="not_found", origin=origin), tuple(missing))
-    first = next(iter(records.values()))
-    return Resolved(records, prove(first, sources), tuple(missing))
+    proofs = {route: prove(record, sources) for route, record in records.items()}
+    chosen = next((route for route, proof in proofs.items() if proof.state != "not_checked"), next(iter(records)))
+    first = records.pop(chosen)
+    return Resolved(
+        {chosen: first, **{route: record for route, record in records.items() if record.origin == first.origin}},
+        proofs[chosen],
+        tuple(missing),
+        tuple((route, record.origin) for route, record in records.items() if record.origin != first.origin),
+    )
 
 
 def prove(record: Record, sources: Sources) -> AuditEvidence:
     """Check a record's inclusion proof and the signature of the checkpoint that it leads to."""
     event_id = record.event.event_id
-    fault = "No log's key is trusted here, so no proof can be checked."
-    for key in sources.trust.log_keys:
+    keys = sources.trust.log_keys if _from_here(record, sources) else _keys_of(record.receipt, sources.trust.log_keys)
+    if not keys:
+        return AuditEvidence(state="not_checked", event_id=event_id, note=_unknown(record, sources))
+    fault = ""
+    for key in keys:
         policy = sources.trust.witnessing.get(key)
         try:
             proved = verify_receipt(record.receipt, verifier_key=key)
@@ -109,8 +135,40 @@ def prove(record: Record, sources: Sources) -> AuditEvidence:
             witnesses=names,
             note="" if len(names) >= quorum else _unwitnessed(len(names), quorum),
         )
-    state: Literal["failed", "not_checked"] = "failed" if sources.trust.log_keys else "not_checked"
-    return AuditEvidence(state=state, event_id=event_id, note=fault)
+    return AuditEvidence(state="failed", event_id=event_id, note=fault)
+
+
+def _from_here(record: Record, sources: Sources) -> bool:
+    """Whether it was read from the log here, which has no excuse for being signed by another key."""
+    return record.receipt not in sources.receipts
+
+
+def _keys_of(receipt: Receipt, log_keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the keys that the receipt's checkpoint says it is signed by; all where it is too damaged to say."""
+    note = _checkpoint(receipt)
+    if not note:
+        return log_keys
+    signers = {(line.name, line.key_id) for line in parse_note(note).signatures}
+    return tuple(key for key in log_keys if (known := NoteVerifier.parse(key)) and (known.name, known.id) in signers)
+
+
+def _checkpoint(receipt: Receipt) -> str:
+    """The checkpoint in a receipt, empty where there is none in due form. Nothing is verified."""
+    try:
+        note = TlogProof.parse(receipt.proof).checkpoint
+        peek_checkpoint(note)
+    except ProofInvalid:
+        return ""
+    return note
+
+
+def _unknown(record: Record, sources: Sources) -> str:
+    if not sources.trust.log_keys:
+        return "No log's key is trusted here, so no proof can be checked."
+    return (
+        f"The receipt is signed by a key of {record.origin} that is not trusted here, so it proves nothing yet. Ask the"
+        " log's owner for a trust file, and give it with --trust."
+    )
 
 
 def _unwitnessed(count: int, quorum: int) -> str:
@@ -140,13 +198,17 @@ def _routes(collected: Collected, sources: Sources) -> Iterator[tuple[Route, Rec
 
 
 def _newest_marked(collected: Collected, sources: Sources) -> Record | None:
-    """The newest record among the marks: of a picture that was marked again, the earlier ones are its ancestors'."""
+    """The newest record among the marks: of a picture that was marked again, the earlier ones are its ancestors'.
+
+    Only within one log does the index tell which is newer; the log here comes first.
+    """
+    here = sources.log.origin if sources.log else ""
     found = [
         replace(record, mark=mark)
         for mark in collected.watermark.marks
         if (record := _find(sources, "watermark", Wanted(record_id=mark.record_id))) is not None
     ]
-    return max(found, key=lambda record: (record.index, record.event.time), default=None)
+    return max(found, key=lambda record: (record.origin == here, record.index, record.event.time), default=None)
 
 
 @dataclass(frozen=True)
@@ -167,16 +229,29 @@ class Wanted:
 
 
 def _find(sources: Sources, route: Route, wanted: Wanted) -> Record | None:
+    """The record that a receipt proves, else that of the log, else one that a receipt merely claims."""
+    held = [Record(event, receipt, route) for event, receipt in _held(sources) if wanted.fits(event)]
+    if (record := _first_proved(held, sources)) is not None:
+        return record
+    if (log := sources.log) is not None:
+        for index in log.find(**asdict(wanted)):
+            event = log.event(index)
+            if wanted.fits(event):
+                return Record(event, _receipt(log, index, sources), route, index)
+    return held[0] if held else None
+
+
+def _held(sources: Sources) -> Iterator[tuple[Event, Receipt]]:
     for receipt in sources.receipts:
-        event = _event_of(receipt)
-        if event is not None and wanted.fits(event):
-            return Record(event, receipt, route)
-    if sources.log is None:
-        return None
-    for index in sources.log.find(**asdict(wanted)):
-        event = sources.log.event(index)
-        if wanted.fits(event):
-            return Record(event, _receipt(sources.log, index, sources), route, index)
+        if (event := _event_of(receipt)) is not None:
+            yield event, receipt
+
+
+def _first_proved(held: Sequence[Record], sources: Sources) -> Record | None:
+    for record in held:
+        proof = prove(record, sources)
+        if proof.state == "proved" and proof.index is not None:
+            return replace(record, index=proof.index)
     return None
 
 
@@ -192,26 +267,32 @@ def _nearest(collected: Collected, sources: Sources) -> Record | None:
 
     Matches are looked up first: that is quick, and a match is nearer than whatever else is near.
     """
-    if sources.log is None or sources.fingerprints is None:
-        return None
     forms = [form for form in dihedral(collected.raster.pixels) if form.quality >= MIN_QUALITY]
     if not forms:
         return None
+    held = [(_apart(event, forms), Record(event, receipt, "fingerprint")) for event, receipt in _held(sources)]
     for within in (MATCH, NEAR):
-        for hit in sources.fingerprints.nearest(forms, within=within, limit=MAX_LOOKALIKES):
-            event = sources.log.event(hit.reference)
-            if _is_lookalike(event, forms, hit.distance):
-                return Record(event, _receipt(sources.log, hit.reference, sources), "fingerprint")
+        alike = [record for apart, record in held if apart <= within]
+        if found := _first_proved(alike, sources) or _logged_lookalike(forms, within, sources):
+            return found
+    return alike[0] if alike else None
+
+
+def _logged_lookalike(forms: Sequence[Fingerprint], within: int, sources: Sources) -> Record | None:
+    if sources.log is None or sources.fingerprints is None:
+        return None
+    for hit in sources.fingerprints.nearest(forms, within=within, limit=MAX_LOOKALIKES):
+        event = sources.log.event(hit.reference)
+        # The index is a cache that is easy to change; the entry is under the log's proof.
+        if _apart(event, forms) == hit.distance:
+            return Record(event, _receipt(sources.log, hit.reference, sources), "fingerprint")
     return None
 
 
-def _is_lookalike(event: Event, forms: Sequence[Fingerprint], indexed: int) -> bool:
-    """Whether the entry itself says what the index said of it: a picture was released, at that very distance.
-
-    The index is a cache that is easy to change; the entry is under the log's proof.
-    """
+def _apart(event: Event, forms: Sequence[Fingerprint]) -> int:
+    """The distance between a released picture and the nearest form; more than all bits for what is no release."""
     output = event.output
     if event.type is not EventType.RELEASED or output is None:
-        return False
+        return FAR
     recorded = Fingerprint(output.fingerprint, quality=0)
-    return min(distance(form, recorded) for form in forms) == indexed
+    return min(distance(form, recorded) for form in forms)

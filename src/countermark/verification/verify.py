@@ -66,6 +66,7 @@ def _case(evidence: Evidence, resolved: Resolved, *, veiled: bool) -> Case:
         exact="file digest" in routes,
         missing=resolved.missing,
         by_fingerprint=set(routes) == {"fingerprint"},
+        elsewhere=resolved.elsewhere,
         veiled=veiled,
     )
 
