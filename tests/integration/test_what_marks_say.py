@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.conftest import CLEAN_PROMPT, Given
 
 from countermark import Countermark
 from countermark.compose.checking import LOSES_CREDENTIALS
 from countermark.credentials import Claim, Credentials, DevelopmentPki, SourceType, read_xmp
-from countermark.model import ModelRef
+from countermark.model import GenerationRequest, ModelRef
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -71,6 +72,24 @@ def test_of_a_model_known_by_name_nobody_claims_to_know_the_kind(cm: Countermark
     data = cm.mark(photo, model="vendor/model").data
     assert data is not None
     assert assertion(manifest_of(data), "c2pa.ai-disclosure")["modelType"] == "c2pa.types.model"
+
+
+def test_when_a_picture_was_made_is_said_only_where_it_was_made_here(
+    cm: Countermark, strangers: Path, photo: NDArray[np.uint8]
+) -> None:
+    marked, edited = cm.mark(photo, model="m").data, cm.mark(strangers, model="m", parent=strangers).data
+    generated = cm.pipeline.generate(GenerationRequest(prompt=CLEAN_PROMPT), Given(photo))[0].data
+    dated = {}
+    for name, data in (("marked", marked), ("edited", edited), ("generated", generated)):
+        assert data is not None
+        actions = assertion(manifest_of(data), "c2pa.actions.v2")["actions"]
+        dated[name] = {action["action"]: "when" in action for action in actions}
+        assert cm.verify(data).evidence.manifest.time, "it was marked at some time"
+    assert dated == {
+        "marked": {"c2pa.created": False, "c2pa.watermarked.unbound": True},
+        "edited": {"c2pa.opened": False, "c2pa.edited": False, "c2pa.watermarked.unbound": True},
+        "generated": {"c2pa.created": True, "c2pa.watermarked.unbound": True},
+    }
 
 
 def test_a_manifest_that_a_copy_loses_is_spoken_of(cm: Countermark, strangers: Path) -> None:

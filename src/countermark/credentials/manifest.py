@@ -89,7 +89,8 @@ class Claim:
         log_origin: the audit log that holds it (C2SP checkpoint origin).
         log_key_id: the key that signs the log's checkpoints.
         model: what generated the pixels.
-        when: when they were generated, with a time zone.
+        when: when it is signed, with a time zone.
+        generated_now: whether the pixels were made then; when something else made them earlier is not known.
         digital_source_type: how they came about.
         watermark_algorithm: the algorithm written into the pixels, empty for none.
         watermark_payload: its payload, 12 hexadecimal digits, given exactly when there is an algorithm.
@@ -107,6 +108,7 @@ class Claim:
     log_key_id: str = ""
     model: ModelRef
     when: datetime
+    generated_now: bool = True
     digital_source_type: SourceType = SourceType.TRAINED
     watermark_algorithm: str = ""
     watermark_payload: str = ""
@@ -195,24 +197,25 @@ def _created(label: str, data: dict[str, Any]) -> dict[str, Any]:
 def _actions(claim: Claim) -> list[dict[str, Any]]:
     """Inception first, as the specification wants it, then what was done to the pixels, the watermark last."""
     when = _timestamp(claim.when)
+    made = {"when": when} if claim.generated_now else {}
     if claim.parent is None:
         inputs = [ingredient_id(i) for i in range(len(claim.ingredients))]
-        inception: list[dict[str, Any]] = [_made("c2pa.created", claim, when, inputs)]
+        inception: list[dict[str, Any]] = [_made("c2pa.created", claim, made, inputs)]
     else:
         others = [ingredient_id(i) for i in range(len(claim.ingredients)) if i != claim.parent]
         opened = {
             "action": "c2pa.opened",
-            "when": when,
+            **made,
             "parameters": {"ingredientIds": [ingredient_id(claim.parent)]},
         }
-        inception = [opened, _made("c2pa.edited", claim, when, others)]
+        inception = [opened, _made("c2pa.edited", claim, made, others)]
     return inception + _redacted(claim, when) + _watermarked(claim, when)
 
 
-def _made(action: str, claim: Claim, when: str, ingredient_ids: list[str]) -> dict[str, Any]:
+def _made(action: str, claim: Claim, made: dict[str, str], ingredient_ids: list[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "action": action,
-        "when": when,
+        **made,
         "digitalSourceType": claim.source.uri,
         "softwareAgent": _named_version(public_model_id(claim.model), claim.model.version),
     }

@@ -68,6 +68,7 @@ def strike(
         log_origin=parts.log.origin,
         model=event.model,
         when=datetime.fromisoformat(event.time),
+        generated_now=event.params.get("origin") != "marked",
         watermark_algorithm=parts.watermark.algorithm,
         watermark_payload=f"{record_id:012x}",
         fingerprint=fingerprint,
