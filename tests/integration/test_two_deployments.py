@@ -129,12 +129,31 @@ def test_what_two_released_one_after_the_other_contradicts_nothing(
     report = cm.verify(data, trust=trusted(other))
     assert report.verdict is Verdict.VERIFIED, report.reasons
     assert "and recorded" not in report_lines(report)[-1]
-    assert "not this file" in report_lines(report)[-1]
+    assert "not this file is recorded" in report_lines(report)[-1]
     assert any("it does not name this very file" in reason for reason in report.reasons)
     # Nor does a receipt that proves nothing here stand in the way of what the log here proves.
     report = cm.verify(data, receipts=[receipt])
     assert (report.verdict, report.evidence.audit.state) == (Verdict.UNTRUSTED, "proved")
     assert report.evidence.audit.origin == cm.log.origin
+
+
+def test_what_a_trusted_signer_says_was_made_from_a_recorded_picture_is_no_copied_mark(
+    cm: Countermark, other: Countermark, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    first = cm.mark(photo, model="test/given")
+    assert first.data is not None
+    redone = decode(first.data).pixels.copy()
+    redone[:, :330] = photograph("astronaut")[:, :330]
+    data, _ = released(other, redone, tmp_path, parent=first)
+    report = cm.verify(data, trust=trusted(other))
+    assert report.evidence.manifest.ingredient_events == (first.event_id,)
+    assert report.evidence.original.state == "different"
+    assert (report.verdict, report.generation) == (Verdict.VERIFIED, None), report.reasons
+    assert any("records a picture that this one was made from" in reason for reason in report.reasons)
+    # A stranger's word for it is none, nor is that of a signer who names no such parent.
+    assert cm.verify(data).verdict is Verdict.CONTRADICTORY
+    unsaid, _ = released(other, redone, tmp_path)
+    assert cm.verify(unsaid, trust=trusted(other)).verdict is Verdict.CONTRADICTORY
 
 
 def test_who_has_a_receipt_and_no_key_finds_a_copy_by_its_fingerprint(

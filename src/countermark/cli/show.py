@@ -84,7 +84,7 @@ def _verified(report: VerificationReport) -> str:
         return "the very file that was recorded"
     record = _RECORDED.get(evidence.audit.state, "")
     if evidence.audit.state == "proved" and (report.generation or {}).get("original_sha256") != report.sha256:
-        record = "; a picture like it is recorded, not this file"
+        record = "; not this file is recorded, but a picture that it was made from or looks like"
     return f"intact, signed by whom you trust{record}"
 
 

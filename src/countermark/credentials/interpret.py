@@ -85,6 +85,7 @@ def interpret(report: Mapping[str, Any], store: bytes, *, sha256: str = "", comp
         sha256=sha256,
         event_id=record.event_id,
         log_origin=record.log_origin,
+        ingredient_events=_unique([_record(_dict(one)).event_id for one in manifests.values() if one is not active]),
         model=record.model or _agent(actions),
         ai_generated=_ai_generated(actions),
         watermark_algorithm=record.watermark_algorithm,

@@ -46,6 +46,12 @@ class Case:
         return self.exact and self.evidence.audit.state == "proved"
 
     @property
+    def made_from(self) -> bool:
+        """Whether a signer whom the reader trusts says that this was made from the picture that the watermark is of."""
+        manifest = self.evidence.manifest
+        return manifest.state is ManifestState.TRUSTED and self.watermark_event in manifest.ingredient_events
+
+    @property
     def borne_out(self) -> bool:
         """Whether something besides a claim says that the record is this picture's.
 
@@ -54,7 +60,7 @@ class Case:
         """
         if self.exact:
             return True
-        if contradictions(self) or self.veiled or self.evidence.original.state == "different":
+        if contradictions(self) or self.veiled or _another_picture(self.evidence):
             return False
         if self.by_fingerprint:
             return _looks_recorded(self)
@@ -104,15 +110,20 @@ def _looks_recorded(case: Case) -> bool:
     return case.evidence.fingerprint.state == "match" and not case.veiled
 
 
+def _another_picture(evidence: Evidence) -> bool:
+    return evidence.fingerprint.state == "none" or evidence.original.state == "different"
+
+
 def contradictions(case: Case) -> list[str]:
     """Pairs of evidence that cannot both be true."""
     found: list[str] = []
     evidence = case.evidence
-    if case.manifest_event and case.watermark_event and case.manifest_event != case.watermark_event:
+    led = case.watermark_event if not case.made_from else ""
+    if case.manifest_event and led and case.manifest_event != led:
         found.append(
             "The manifest and the watermark lead to different records: one of them belongs to another picture."
         )
-    if case.watermark_event and (evidence.fingerprint.state == "none" or evidence.original.state == "different"):
+    if led and _another_picture(evidence):
         found.append(
             "The watermark leads to a record of a different picture: the mark was copied, or the picture replaced."
         )
@@ -187,7 +198,8 @@ def _audit_sentence(case: Case) -> str:
     if audit.state == "proved":
         cosigned = f", cosigned by {', '.join(audit.witnesses)}" if audit.witnesses else ""
         proved = f"proved under a signed checkpoint of size {audit.tree_size}{cosigned}"
-        if case.borne_out and case.evidence.manifest.state is ManifestState.TRUSTED and not case.exact:
+        trusted = case.evidence.manifest.state is ManifestState.TRUSTED
+        if trusted and not case.exact and (case.made_from or case.borne_out):
             return (
                 f"Entry {audit.index} of {audit.origin} records a picture that this one was made from or looks like,"
                 f" {proved}; it does not name this very file."

@@ -29,13 +29,19 @@ def case(  # type: ignore[no-untyped-def]
     original="skipped",
     intact=False,
     codes=(),
+    parents=(),
     **fields,
 ) -> Case:
     detected = {"record_id": 1, "false_positive_probability": 1e-8} if watermark == "detected" else {}
     return Case(
         evidence=Evidence(
             manifest=Manifest(
-                state=ManifestState(manifest), signer="Somebody", intact=intact, codes=codes, explanation=manifest
+                state=ManifestState(manifest),
+                signer="Somebody",
+                intact=intact,
+                codes=codes,
+                ingredient_events=parents,
+                explanation=manifest,
             ),
             watermark=WatermarkDetection(state=WatermarkState(watermark), algorithm="t", **detected),
             fingerprint=FingerprintEvidence(state=fingerprint),
@@ -83,6 +89,28 @@ LIKE = {"by_fingerprint": True}
         ),
         (case("trusted", "absent", "match", "proved", manifest_event="a", exact=False), "contradictory"),
         (case("trusted", "absent", "match", "not_checked", manifest_event="a", exact=False), "verified"),
+        (case("trusted", "detected", "none", "proved", "different", watermark_event="b", parents=("b",)), "verified"),
+        (
+            case("trusted", "detected", "none", "proved", "different", watermark_event="b", parents=("a",)),
+            "contradictory",
+        ),
+        (
+            case("valid", "detected", "none", "proved", "different", watermark_event="b", parents=("b",)),
+            "contradictory",
+        ),
+        (
+            case(
+                "trusted",
+                "detected",
+                "match",
+                "proved",
+                exact=True,
+                manifest_event="a",
+                watermark_event="b",
+                parents=("b",),
+            ),
+            "verified",
+        ),
         (case("trusted", missing=("manifest",)), "proof_failed"),
         (case("absent", "absent", "match", "proved", exact=True), "verified"),
         (case("absent", "absent", "match", "not_checked", exact=True), "no_provenance"),
@@ -238,6 +266,9 @@ def test_each_piece_of_evidence_is_said_and_nothing_else() -> None:
         "The watermark leads to a record of another log as well: b.example."
     )
     signed_anew = case("trusted", "detected", "match", "proved", watermark_event="a")
+    edited = case("trusted", "detected", "none", "proved", watermark_event="a", parents=("a",))
+    assert (signed_anew.borne_out, edited.borne_out) == (True, False)
+    assert told(signed_anew)[-1] == told(edited)[-1]
     assert told(signed_anew)[-1] == (
         "Entry 0 of log records a picture that this one was made from or looks like, proved under a signed checkpoint"
         " of size 1; it does not name this very file."
