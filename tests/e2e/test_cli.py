@@ -384,6 +384,9 @@ def test_a_stranger_verifies_with_what_was_exported(
     assert not stranger.exists()
     assert run([*there, "--trust", str(receipt)]) == 2
     assert run([*there, "--bundle", str(trust)]) == 2
+    capsys.readouterr()
+    assert run([*there, "--receipt", str(tmp_path)]) == 2
+    assert "is a folder, not a receipt" in capsys.readouterr().err
 
 
 def test_an_unknown_entry_says_how_to_find_one(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:

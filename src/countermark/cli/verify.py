@@ -106,6 +106,11 @@ def _expand(files: tuple[Path, ...], recursive: bool) -> list[Item]:
 
 
 def _read_small(path: Path) -> bytes:
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a folder, not a receipt or trust file.",
+            remedy="An exported bundle is verified with audit/verify_log.py; a receipt comes from: countermark log proof",
+        )
     if not path.is_file():
         raise NotFound(f"There is no file {path}.")
     if path.stat().st_size > MAX_SIDE_FILE_BYTES:
