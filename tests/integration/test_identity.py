@@ -17,9 +17,11 @@ from tests.time_stamping import needs_openssl, time_stamping
 from tests.unit.credentials.conftest import Authority
 
 from countermark import Countermark
+from countermark.credentials import Anchors
 from countermark.errors import CredentialFailed, SettingsInvalid
 from countermark.model import Verdict
 from countermark.settings import CredentialSettings, Settings, load_settings
+from countermark.verification import Trust
 
 Build = Callable[..., Countermark]
 
@@ -65,6 +67,23 @@ def test_releases_are_time_stamped_where_settings_name_an_authority(
     report = cm.verify(result.data)
     assert report.verdict is Verdict.VERIFIED
     assert report.evidence.manifest.time_certified
+
+
+@needs_openssl
+def test_a_root_that_certifies_signers_too_certifies_the_time(
+    build: Build, photo: NDArray[uint8], tmp_path: Path
+) -> None:
+    root = Authority("One Root")
+    (tmp_path / "root.pem").write_text(root.pem)
+    (tmp_path / "tsa").mkdir()
+    stamper = root.issue("Time Stamper", (ExtendedKeyUsageOID.TIME_STAMPING,))
+    anchors = Anchors.load(tsa=[tmp_path / "root.pem"])
+    with time_stamping(stamper, tmp_path / "tsa") as (url, _):
+        cm = build(identity=replace(root.issue("Studio Signer"), timestamp_url=url))
+        data = cm.mark(photo, model="some/model").data
+    assert not cm.verify(data).evidence.manifest.time_certified, "its root is an anchor for claims only"
+    told = {cm.verify(data, trust=Trust(anchors)).evidence.manifest.time_certified for _ in range(8)}
+    assert told == {True}
 
 
 def test_a_silent_authority_releases_nothing(build: Build, settings: Settings, photo: NDArray[uint8]) -> None:

@@ -109,7 +109,7 @@ def _read_small(path: Path) -> bytes:
     if path.is_dir():
         raise UsageError(
             f"{path} is a folder, not a receipt or trust file.",
-            remedy="An exported bundle is verified with audit/verify_log.py; a receipt comes from: countermark log proof",
+            remedy="Make a receipt with: countermark log proof EVENT -o FILE; a bundle is read by audit/verify_log.py.",
         )
     if not path.is_file():
         raise NotFound(f"There is no file {path}.")

@@ -79,7 +79,7 @@ def interpret(report: Mapping[str, Any], store: bytes, *, sha256: str = "", comp
         signer=_text(signature.get("common_name") or signature.get("issuer")),
         time=_text(signature.get("time")) or next((_text(a["when"]) for a in actions if a.get("when")), ""),
         time_certified=_time_certified(results) and bool(signature.get("time")),
-        development=anchor == trust.DEVELOPMENT_ANCHORS,
+        development=anchor in trust.DEVELOPMENT_GROUPS,
         ingredients=tuple(_describe_ingredient(item) for item in _dicts(active.get("ingredients"))[:_MAX_CODES]),
         label=label,
         sha256=sha256,
@@ -134,7 +134,7 @@ def _anchor(
     The library names the group in its explanation alone; should its wording change, nothing is trusted any more.
     """
     said = [_text(item.get("explanation")) for item in _steps(results, "success", "signingCredential.trusted")]
-    named = [uri for uri in trust.CLAIM_ANCHORS if any(f"[{uri}]" in text for text in said)]
+    named = [uri for uri in trust.CLAIM_GROUPS if any(f"[{uri}]" in text for text in said)]
     if not named or (compared and report.get("validation_state") != "Trusted"):
         return None, [UNTRUSTED] if said and not named else []
     serial = _text(_dict(active.get("signature_info")).get("cert_serial_number"))
@@ -145,7 +145,7 @@ def _anchor(
 def _time_certified(results: Mapping[str, Any]) -> bool:
     """Whether a time-stamp chains to our own anchors; the library also trusts any "legacy" one of specification 1."""
     said = [_text(item.get("explanation")) for item in _steps(results, "success", "timeStamp.trusted")]
-    return any(trust.TSA_ANCHORS in text for text in said)
+    return any(uri in text for text in said for uri in trust.TSA_GROUPS)
 
 
 def _ingredient_failures(manifests: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:

@@ -1,24 +1,37 @@
 """Whom a reader trusts: claim signers, the development root, and time-stamping authorities, kept apart.
 
 The C2PA library accepts a time-stamping certificate as claim signer when its root is among *any* of the anchors. So
-each group is given a name of its own, and a reader counts a signer as trusted only under a group for claims.
+each group is given a name of its own, and a reader counts a signer as trusted only under a group for claims. Of a root
+that is in two groups the library names either, as it happens; so what is in several is a group by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 from countermark.credentials.identity import CLAIM_PURPOSES, SigningIdentity
-from countermark.credentials.pem import certificates_only, parse_certificates, read_pem
+from countermark.credentials.pem import certificates_only, encode_certificate, parse_certificates, read_pem
 from countermark.errors import KeyUnavailable
 
-MANIFEST_ANCHORS: Final = "urn:countermark:anchors:manifest"
-DEVELOPMENT_ANCHORS: Final = "urn:countermark:anchors:development"
-TSA_ANCHORS: Final = "urn:countermark:anchors:tsa"
-CLAIM_ANCHORS: Final = (MANIFEST_ANCHORS, DEVELOPMENT_ANCHORS)
+_ROLES: Final = ("manifest", "development", "tsa")
+
+
+def _group(*roles: str) -> str:
+    return "urn:countermark:anchors:" + "+".join(roles)
+
+
+_GROUPS: Final = {_group(*roles): roles for size in (1, 2, 3) for roles in combinations(_ROLES, size)}
+MANIFEST_ANCHORS: Final = _group("manifest")
+DEVELOPMENT_ANCHORS: Final = _group("development")
+TSA_ANCHORS: Final = _group("tsa")
+CLAIM_GROUPS: Final = tuple(uri for uri, roles in _GROUPS.items() if roles != ("tsa",))
+TSA_GROUPS: Final = tuple(uri for uri, roles in _GROUPS.items() if "tsa" in roles)
+DEVELOPMENT_GROUPS: Final = (DEVELOPMENT_ANCHORS, _group("development", "tsa"))
 MAX_ANCHORS: Final = 1000
 
 
@@ -82,18 +95,33 @@ class Anchors:
 
         The list of extended key usages is given always: without it a certificate that carries only C2PA's own is
         read as invalid.
+
+        Raises:
+            KeyUnavailable: a group holds no certificate that can be read.
         """
-        groups = (
-            (self.manifest_pem, "manifest", MANIFEST_ANCHORS),
-            (self.development_pem, "manifest", DEVELOPMENT_ANCHORS),
-            (self.tsa_pem, "tsa", TSA_ANCHORS),
-        )
         return {
             "anchors": [
-                {"trust_anchors": pem, "trust_kind": kind, "trust_uri": uri} for pem, kind, uri in groups if pem
+                {"trust_anchors": pem, "trust_kind": "tsa" if uri == TSA_ANCHORS else "manifest", "trust_uri": uri}
+                for uri, pem in _grouped(self).items()
             ],
             "trust_config": "\n".join(purpose.dotted_string for purpose in CLAIM_PURPOSES),
         }
+
+
+@lru_cache(maxsize=16)
+def _grouped(anchors: Anchors) -> dict[str, str]:
+    """The certificates by the name of their group, PEM."""
+    roles: dict[str, tuple[str, ...]] = {}
+    for role in _ROLES:
+        pem = getattr(anchors, f"{role}_pem")
+        for certificate in dict.fromkeys(
+            map(encode_certificate, parse_certificates(pem, "the anchors")) if pem else ()
+        ):
+            roles[certificate] = (*roles.get(certificate, ()), role)
+    groups: dict[str, str] = {}
+    for certificate, held in roles.items():
+        groups[_group(*held)] = groups.get(_group(*held), "") + certificate
+    return groups
 
 
 def _load(paths: Iterable[Path | str]) -> str:

@@ -148,6 +148,19 @@ def test_a_time_stamping_certificate_signs_no_claims(authority, png: bytes, make
         assert "the certificate of Time Stamper is not one for signing claims" in manifest.explanation
 
 
+def test_one_root_for_claims_and_time_stamps_is_believed_for_both_each_time(
+    authority, png: bytes, make_claim: MakeClaim
+) -> None:
+    """Of a root in two groups of anchors the C2PA library names the one or the other, as it happens."""
+    data = _sign_unchecked(authority.issue(), png, make_claim())
+    stamper = _sign_unchecked(authority.issue("T", (ExtendedKeyUsageOID.TIME_STAMPING,)), png, make_claim())
+    for group, development in (("manifest_pem", False), ("development_pem", True)):
+        anchors = Anchors(**{group: authority.pem, "tsa_pem": authority.pem})
+        read_often = [read(data, "image/png", anchors=anchors) for _ in range(24)]
+        assert {(each.state, each.development) for each in read_often} == {(ManifestState.TRUSTED, development)}
+        assert read(stamper, "image/png", anchors=anchors).state is ManifestState.VALID
+
+
 def test_a_certificate_without_digital_signature_signs_no_claims(authority, png: bytes, make_claim: MakeClaim) -> None:
     """C2PA specification 2.4, section 14.5.1.1; the C2PA library trusts it."""
     unfit = authority.issue("Notary", digital_signature=False)
