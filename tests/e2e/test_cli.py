@@ -382,6 +382,10 @@ def test_a_stranger_verifies_with_what_was_exported(
     assert run([*there, "--trust", str(trust), "--receipt", str(receipt)]) == 0
     assert "proved" in capsys.readouterr().out
     assert not stranger.exists()
+    assert run(["keys", "init", "--home", str(tmp_path / "another")]) == 0
+    assert run(["keys", "export-trust", "-o", str(tmp_path / "another.json"), "--home", str(tmp_path / "another")]) == 0
+    assert run([*there, "--trust", str(tmp_path / "another.json")]) == 12
+    assert run([*there, "--trust", str(trust), "--trust", str(tmp_path / "another.json")]) == 0
     assert run([*there, "--trust", str(receipt)]) == 2
     assert run([*there, "--bundle", str(trust)]) == 2
     capsys.readouterr()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +35,10 @@ MAX_SIDE_FILE_BYTES = 1 << 20
 )
 @click.option(
     "--trust",
-    "trust_file",
+    "trust_files",
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="Further anchors and log keys to believe: the file of `keys export-trust`.",
+    help="Further anchors and log keys to believe: the file of `keys export-trust`; again for more.",
 )
 @click.option("--recursive", is_flag=True, help="Verify every image in the folders among FILES.")
 @common
@@ -44,7 +47,7 @@ def command(
     files: tuple[Path, ...],
     offline: bool,
     receipt_files: tuple[Path, ...],
-    trust_file: Path | None,
+    trust_files: tuple[Path, ...],
     recursive: bool,
     as_json: bool,
     home: Path | None,
@@ -68,7 +71,7 @@ def command(
 
     settings = load(home=home).settings
     receipts = [_read_receipt(path) for path in receipt_files]
-    trust = _read_trust(trust_file) if trust_file else None
+    trust = reduce(add, map(_read_trust, trust_files)) if trust_files else None
     items = _expand(files, recursive)
     alone = len(items) == 1 and not recursive
     told: list[dict[str, Any]] = []

@@ -29,7 +29,7 @@ def collect(data: bytes, name: str, sources: Sources) -> Collected:
         AssetInvalid: the bytes are no image that we can read.
         AssetTooLarge: they exceed the bounds for hostile files.
     """
-    raster = decode(data, name)
+    raster = decode(data, name or "the image")
     manifest = read(data, raster.media_type, anchors=sources.trust.anchors)
     return Collected(name, hashlib.sha256(data).hexdigest(), raster, manifest, _look_for_marks(raster, sources))
 
