@@ -87,6 +87,9 @@ def test_a_receipt_of_a_log_that_took_a_new_key_accuses_no_file(
     data, receipt = released(old, photo, tmp_path)
     report = verify(data, settings=nowhere, receipts=[receipt], trust=trusted(new))
     assert (report.verdict, report.evidence.audit.state) == (Verdict.UNTRUSTED, "not_checked")
+    # The new log never held it: the old one's absence there is no removal.
+    report = new.verify(data, trust=trusted(old))
+    assert (report.verdict, report.evidence.audit.state) == (Verdict.VERIFIED, "not_found"), report.reasons
     both = trusted(new) + trusted(old)
     assert verify(data, settings=nowhere, receipts=[receipt], trust=both).verdict is Verdict.VERIFIED
 

@@ -358,7 +358,7 @@ def test_alpha_is_kept_and_the_mark_reads(cm: Countermark, photo: NDArray[np.uin
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image_is_a_typed_error(cm: Countermark, data: bytes) -> None:
-    with pytest.raises(AssetInvalid, match="^the image "):
+    with pytest.raises(AssetInvalid, match=r"^the image "):
         cm.verify(data)
 
 

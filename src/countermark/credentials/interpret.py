@@ -43,6 +43,7 @@ class _Record:
 
     event_id: str = ""
     log_origin: str = ""
+    log_key_id: str = ""
     model: str = ""
     watermark_algorithm: str = ""
     watermark_payload: str = ""
@@ -85,6 +86,7 @@ def interpret(report: Mapping[str, Any], store: bytes, *, sha256: str = "", comp
         sha256=sha256,
         event_id=record.event_id,
         log_origin=record.log_origin,
+        log_key_id=record.log_key_id,
         ingredient_events=_unique([_record(_dict(one)).event_id for one in manifests.values() if one is not active]),
         model=record.model or _agent(actions),
         ai_generated=_ai_generated(actions),
@@ -226,6 +228,7 @@ def _record(manifest: Mapping[str, Any]) -> _Record:
     return _Record(
         event_id=_hex(data.get("event_id"), 32),
         log_origin=_text(_dict(data.get("log")).get("origin")),
+        log_key_id=_text(_dict(data.get("log")).get("key_id")),
         model=_text(_dict(data.get("model")).get("id")),
         watermark_algorithm=_text(watermark.get("algorithm")),
         watermark_payload=_hex(watermark.get("payload"), 12),

@@ -31,6 +31,7 @@ class Manifest(Frozen):
         time: RFC 3339; of a time-stamp where ``time_certified``, else as the signer says.
         development: signed by a development identity, which anyone can make.
         ai_generated: whether it says that a trained model made the image; ``None`` where it says nothing.
+        log_key_id: of the key that signs the log, ``name+id``; empty where the manifest does not say.
         ingredient_events: events that the manifests of ingredients name, at any depth.
         watermark_algorithm: the watermark that the signer wrote, empty for none.
         watermark_payload: 12 hexadecimal digits, empty for none.
@@ -50,6 +51,7 @@ class Manifest(Frozen):
     sha256: str = ""
     event_id: str = ""
     log_origin: str = ""
+    log_key_id: str = ""
     ingredient_events: tuple[str, ...] = ()
     model: str = ""
     ai_generated: bool | None = None

@@ -66,6 +66,7 @@ def strike(
         title=f"countermark-{event.event_id[:12]}{suffix_for(parts.media_type)}",
         event_id=event.event_id,
         log_origin=parts.log.origin,
+        log_key_id=parts.log.verifier_key.rpartition("+")[0],
         model=event.model,
         when=datetime.fromisoformat(event.time),
         generated_now=event.params.get("origin") != "marked",

@@ -11,7 +11,7 @@ from countermark.audit.checkpoint import peek_checkpoint
 from countermark.audit.note import parse_note
 from countermark.errors import AuditError, AuditIndexUnusable, ProofInvalid
 from countermark.fingerprint import MATCH, MIN_QUALITY, NEAR, Fingerprint, dihedral, distance
-from countermark.model import AuditEvidence, Event, EventType, Receipt, WatermarkDetection
+from countermark.model import AuditEvidence, Event, EventType, Manifest, Receipt, WatermarkDetection
 from countermark.verification.collect import Collected
 from countermark.verification.context import Sources
 
@@ -190,11 +190,15 @@ def _routes(collected: Collected, sources: Sources) -> Iterator[tuple[Route, Rec
     yield "file digest", _find(sources, "file digest", Wanted(output_sha256=collected.sha256)), False
     manifest = collected.manifest
     if manifest.event_id:
-        ours = sources.log is not None and manifest.log_origin == sources.log.origin
-        expected = ours and manifest.state == "trusted"
+        expected = sources.log is not None and _names(manifest, sources.log) and manifest.state == "trusted"
         yield "manifest", _find(sources, "manifest", Wanted(event_id=manifest.event_id)), expected
     if collected.watermark.record_id is not None:
         yield "watermark", _newest_marked(collected, sources), sources.log is not None
+
+
+def _names(manifest: Manifest, log: AuditLog) -> bool:
+    """Whether it names this log: one that began anew under another key is another, whatever it is called."""
+    return manifest.log_origin == log.origin and manifest.log_key_id in ("", log.verifier_key.rpartition("+")[0])
 
 
 def _newest_marked(collected: Collected, sources: Sources) -> Record | None:
