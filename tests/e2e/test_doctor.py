@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.audit.witnessing import key, make_witness, serving
+from tests.unit.credentials.conftest import Authority
 
 from countermark.audit.witness import CosignatureSigner
 from countermark.cli.diagnosis import Diagnosis
 from countermark.cli.doctor import EXTRAS
 from countermark.cli.doctor_elsewhere import generator, objects, witnesses
 from countermark.cli.main import run
-from countermark.errors import MissingExtra, SettingsInvalid
+from countermark.errors import CredentialFailed, MissingExtra, SettingsInvalid
 from countermark.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -110,6 +111,26 @@ def test_a_policy_that_stops_everything_for_want_of_anybody_who_looks_is_told(
     found = examined(capsys)[1]
     assert "policy on every prompt" not in found
     assert "looks for violence, hash_match in the image" in found["policy on every image"][1]
+
+
+def test_anchors_that_do_not_vouch_for_the_signing_chain_are_told(tmp_path: Path) -> None:
+    from countermark.cli.doctor import _certificate
+
+    authority = Authority()
+    signer = authority.issue("Studio Signer")
+    files = {
+        "chain": signer.chain_pem,
+        "key": signer.key_pem,
+        "anchors": Authority("Another").pem,
+        "root": authority.pem,
+    }
+    for name, pem in files.items():
+        (tmp_path / f"{name}.pem").write_text(pem)
+        (tmp_path / f"{name}.pem").chmod(0o600)
+    named = {f"credentials__{name}": tmp_path / f"{name}.pem" for name in ("chain", "key", "anchors")}
+    with pytest.raises(CredentialFailed, match="ends at none of the anchors"):
+        _certificate(settings(**named))
+    assert _certificate(settings(**{**named, "credentials__anchors": tmp_path / "root.pem"})).state == "ok"
 
 
 def test_every_extra_that_a_user_may_want_is_known() -> None:

@@ -157,12 +157,14 @@ def _keys(settings: Settings) -> Diagnosis:
 
 def _certificate(settings: Settings) -> Diagnosis:
     from countermark.compose import Home
+    from countermark.credentials import Credentials
 
     home = Home(settings)
     development = not settings.credentials.chain
     if development and not (home.certificates / "signer.pem").exists():
         return Diagnosis("certificate", "ok", "none yet; a development one is made at first use")
     identity = home.identity()
+    Credentials(identity, home.anchors())  # refuses a chain that ends at none of them
     detail = f"{identity.name}, until {identity.not_after:%Y-%m-%d}"
     if development:
         remedy = "For production set credentials.chain and credentials.key to a certificate from a C2PA trust list."

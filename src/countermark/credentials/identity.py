@@ -89,11 +89,13 @@ class SigningIdentity:
         """Check that this identity can sign now.
 
         Raises:
-            CredentialFailed: the certificate is not valid now, is not meant for claims, the chain is out of order,
-                or the key is not the certificate's.
+            CredentialFailed: a certificate of the chain is not valid now, the first is not meant for claims, the chain
+                is out of order, or the key is not the certificate's.
         """
         chain = parse_certificates(self.chain_pem, "the signing chain")
         check_validity(chain[0], now)
+        for issuer in chain[1:]:
+            check_validity(issuer, now, f"The certificate of {issuer.subject.rfc4514_string()} in the signing chain")
         _check_profile(chain[0])
         _check_order(chain)
         if bool(self.key_pem) == (self.signer is not None):
@@ -164,8 +166,15 @@ def algorithm_for(key: PublicKeyTypes) -> SigningAlgorithm:
     )
 
 
-def check_validity(leaf: x509.Certificate, now: datetime | None = None) -> None:
-    """Check that a certificate is valid at ``now`` (UTC, default: the present).
+def leads_to(chain_pem: str, anchors_pem: str) -> bool:
+    """Whether a chain ends at one of the anchors, or holds one above its end-entity certificate."""
+    chain = parse_certificates(chain_pem, "the signing chain")
+    anchors = parse_certificates(anchors_pem, "the anchors")
+    return any(anchor in chain[1:] or _issued(certificate, anchor) for anchor in anchors for certificate in chain)
+
+
+def check_validity(leaf: x509.Certificate, now: datetime | None = None, what: str = "The signing certificate") -> None:
+    """Check that a certificate is valid at ``now`` (UTC, default: the present); ``what`` is how errors call it.
 
     Raises:
         CredentialFailed: not yet valid, or expired.
@@ -173,13 +182,13 @@ def check_validity(leaf: x509.Certificate, now: datetime | None = None) -> None:
     moment = now or datetime.now(UTC)
     if moment > leaf.not_valid_after_utc:
         raise CredentialFailed(
-            f"The signing certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC.",
+            f"{what} expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC.",
             remedy="Renew it with your certificate authority and restart; a development certificate is renewed when "
             "the program starts.",
         )
     if moment < leaf.not_valid_before_utc:
         raise CredentialFailed(
-            f"The signing certificate is valid only from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.",
+            f"{what} is valid only from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.",
             remedy="Check this machine's clock.",
         )
 
@@ -234,14 +243,20 @@ def may_sign_claims(leaf: x509.Certificate) -> bool:
 
 def _check_order(chain: list[x509.Certificate]) -> None:
     for certificate, issuer in pairwise(chain):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature) as error:
+        if not _issued(certificate, issuer):
             raise CredentialFailed(
                 f"The signing chain is broken: {issuer.subject.rfc4514_string()} did not issue "
                 f"{certificate.subject.rfc4514_string()}.",
                 remedy="Order the chain from the end-entity certificate upwards and leave out strangers.",
-            ) from error
+            )
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _check_key_matches(leaf: x509.Certificate, key: PrivateKeyTypes) -> None:

@@ -19,7 +19,7 @@ from countermark.credentials.engine import (
     checked_media_type,
     signing_context,
 )
-from countermark.credentials.identity import SigningIdentity, check_validity
+from countermark.credentials.identity import SigningIdentity, check_validity, leads_to
 from countermark.credentials.manifest import Claim, Ingredient, definition, ingredient_id
 from countermark.credentials.reader import Inspection, inspect, read, vetted_store
 from countermark.credentials.trust import Anchors
@@ -60,17 +60,19 @@ class Credentials:
         anchors: whom to trust when reading, besides the identity's own root.
 
     Raises:
-        CredentialFailed: the identity cannot sign; see :meth:`SigningIdentity.check`.
+        CredentialFailed: the identity cannot sign; see :meth:`SigningIdentity.check`. Or its chain ends at no anchor.
     """
 
     def __init__(self, identity: SigningIdentity, anchors: Anchors | None = None) -> None:
         identity.check()
         self.identity = identity
         self.anchors = Anchors.for_identity(identity) + (anchors or Anchors())
-        if not (self.anchors.manifest_pem or self.anchors.development_pem):
+        known = self.anchors.manifest_pem + self.anchors.development_pem
+        if not known or not leads_to(identity.chain_pem, known):
             raise CredentialFailed(
-                "No anchor is known for the signing identity, so nothing that it signs could be read back as trusted.",
-                remedy="Name the root certificate that the signing chain ends at among the anchors.",
+                f"The signing chain ends at {'none of the anchors' if known else 'no anchor that is known'}, so nothing"
+                " that it signs could be read back as trusted.",
+                remedy="Name the root certificate that the signing chain ends at: credentials.anchors.",
             )
         self._leaf = identity.leaf
 

@@ -29,11 +29,11 @@ MODEL = ModelRef(id="example/painter", version="1.2", digest="d1" * 32)
 class Authority:
     """A certificate authority for tests: a root that issues leaves directly."""
 
-    def __init__(self, name: str = "Test Root") -> None:
+    def __init__(self, name: str = "Test Root", *, ends: timedelta = timedelta(days=3000)) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = (
-            self._builder(self.name, self.key.public_key(), timedelta(days=-400), timedelta(days=3000))
+            self._builder(self.name, self.key.public_key(), timedelta(days=-400), ends)
             .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
             .add_extension(_usage(authority=True), critical=True)
             .sign(self.key, hashes.SHA256())

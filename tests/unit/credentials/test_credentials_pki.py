@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from tests.unit.credentials.conftest import Authority
 
 from countermark.credentials import DevelopmentPki, SigningIdentity, load_identity
 from countermark.credentials.identity import CLAIM_SIGNING
@@ -134,6 +135,13 @@ def test_an_unfit_certificate_is_refused(authority, changes, message: str) -> No
     with pytest.raises(CredentialFailed, match=message) as caught:
         authority.issue(**changes).check()
     assert caught.value.remedy
+
+
+def test_a_lapsed_certificate_above_the_signers_is_refused_by_name() -> None:
+    lapsed = Authority("Old CA", ends=timedelta(days=-1))
+    identity = lapsed.issue()
+    with pytest.raises(CredentialFailed, match="The certificate of CN=Old CA in the signing chain expired"):
+        replace(identity, chain_pem=identity.chain_pem + lapsed.pem).check()
 
 
 def test_a_broken_chain_is_refused(authority, identity: SigningIdentity) -> None:

@@ -462,8 +462,19 @@ def test_rubbish_cannot_be_signed(credentials: Credentials, make_claim: MakeClai
 
 
 def test_credentials_without_an_anchor_are_refused(identity: SigningIdentity) -> None:
-    with pytest.raises(CredentialFailed, match="No anchor"):
+    with pytest.raises(CredentialFailed, match="ends at no anchor that is known"):
         Credentials(replace(identity, anchors_pem=""))
+
+
+def test_a_chain_that_ends_at_none_of_the_anchors_is_refused_before_anything_is_signed(
+    authority, identity: SigningIdentity
+) -> None:
+    with pytest.raises(CredentialFailed, match="ends at none of the anchors") as caught:
+        Credentials(replace(identity, anchors_pem=authority.pem))
+    assert "credentials.anchors" in caught.value.remedy
+    Credentials(replace(identity, anchors_pem=authority.pem), Anchors(development_pem=identity.anchors_pem))
+    issuing = identity.chain_pem[identity.chain_pem.rindex("-----BEGIN") :]
+    Credentials(replace(identity, anchors_pem=issuing))  # an anchor need be no root
 
 
 def test_a_captured_image_is_not_called_generated(credentials: Credentials, png: bytes, make_claim: MakeClaim) -> None:
