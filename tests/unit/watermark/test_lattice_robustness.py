@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from countermark.bench.attacks import ATTACKS as BENCH
 from countermark.watermark import Lattice
 
 RECORD_ID = 0xC0FFEE_123456
@@ -140,6 +141,13 @@ def test_a_crop_to_a_seventh_mostly_reads(mark, marked):
 
 def test_a_perspective_is_undone(mark, marked):
     assert mark.detect(perspective(marked["coffee"])).record_id == RECORD_ID
+
+
+@pytest.mark.parametrize(("aside", "least"), [("photo from 15 deg aside", 3), ("shear 0.2", 2)])
+def test_pictures_seen_from_the_side_are_read(mark, marked, aside, least):
+    found = [mark.detect(BENCH[aside](pixels)).record_id for pixels in marked.values()]
+    assert found.count(RECORD_ID) >= least  # of four; without a search of their own one or two, and none
+    assert set(found) <= {RECORD_ID, None}
 
 
 def test_a_small_picture_keeps_its_mark(mark, photographs):

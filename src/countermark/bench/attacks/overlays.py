@@ -115,6 +115,12 @@ def collage(pixels: Pixels) -> Pixels:
     return np.hstack([pixels, gap, _another_picture(height, width)])
 
 
+def collage_of_four(pixels: Pixels) -> Pixels:
+    """The upper left quarter of a sheet of four pictures of the same size."""
+    other = _another_picture(*pixels.shape[:2])
+    return np.vstack([np.hstack([pixels, other]), np.hstack([other[:, ::-1], other[::-1]])])
+
+
 def _another_picture(height: int, width: int) -> Pixels:
     """Discs before a sky, with some grain: no photograph, but neither flat nor marked."""
     random = generator("another picture")

@@ -123,6 +123,14 @@ _LIMITS: dict[str, Effect] = {
     **{f"crop {share}% offset": geometry.cropped(share / 100) for share in (20, 15, 10, 5)},
     **{f"squeezed {x:g} x 1": geometry.scaled(x, 1) for x in (0.65, 0.56, 0.5, 0.4)},
     **{f"1/{share} of a page": geometry.on_a_page(math.sqrt(share)) for share in (4, 6, 9, 16)},
+    **{
+        f"photo from {yaw} deg aside": chain(
+            geometry.seen_from(yaw, yaw / 2, 2), tones.gamma(0.8), tones.blurred(0.6), tones.noise(3), codecs.jpeg(80)
+        )
+        for yaw in (8, 15, 25)
+    },
+    "shear 0.2": geometry.sheared(0.2),
+    "collage of four": overlays.collage_of_four,
     "inverted": tones.inverted,
     "black and white": tones.thresholded,
     "JPEG 5": codecs.jpeg(5),

@@ -5,7 +5,7 @@
 3. *rarely moved*: likewise, for crops below a fifth of the area, for pictures squeezed to less than two thirds, and for
    those that fill less than a quarter of a page. Apart, so that nothing rare crowds the common out of the short list.
 4. *swept*: the tones drowned, as in smooth crops under heavy compression; very many matrices are tried.
-5. *projected*: the tones are strong but nothing locks; a perspective is estimated.
+5. *projected*: seen from the side, as in the photograph of a screen; a perspective is estimated.
 
 Scores decide only where to spend time. Presence is decided by the tag alone, and every comparison is counted: see
 :mod:`countermark.watermark.payload` for the bound that follows.
@@ -54,7 +54,7 @@ SWEPT_CLOSELY = tuple(
 PILOTS_MIN = 1.5
 """Pilot score from which a reading is decoded."""
 TONES_PERSPECTIVE = 6.8
-"""Tone score from which a perspective is estimated."""
+"""Tone score from which a perspective is looked for around the best affine map, too."""
 SMALL_PLANE_REACH = 2.2
 """Pictures up to this multiple of the small side may be enlarged copies of small ones."""
 
@@ -98,6 +98,11 @@ class Examination:
     def spectrum(self) -> Spectrum:
         """The spectrum of the full plane."""
         return spectrum_of(self.plane(self.full_side))
+
+    @cached_property
+    def windows(self) -> perspective.Windows:
+        """The spectra of windows of the full plane."""
+        return perspective.windows_of(self.plane(self.full_side))
 
     @cached_property
     def upright_crops(self) -> Swept:
@@ -216,13 +221,11 @@ class KeySearch:
         return []
 
     def projected(self) -> list[Found]:
-        """Estimate a perspective, where there are tones to estimate it from."""
-        if self._best_matrix is None or self.tones < TONES_PERSPECTIVE:
-            return []
-        side = self._examination.full_side
-        plane = self._examination.plane(side)
-        estimate = perspective.from_windows(plane, self._tile, self._best_matrix)
-        return [] if estimate is None else self._try(estimate, side, "projected")
+        """Estimate a perspective."""
+        examination = self._examination
+        near = self._best_matrix if self.tones >= TONES_PERSPECTIVE else None
+        estimate = perspective.from_windows(examination.windows, self._tile, near)
+        return [] if estimate is None else self._try(estimate, examination.full_side, "projected")
 
     def _try(self, hypothesis: NDArray[np.float64], side: int, stage: str) -> list[Found]:
         """Lock on to pilots and tones under a hypothesis, then read and decode."""

@@ -20,7 +20,6 @@ _TAPER = 0.06
 """Share of each side over which the window rises, against the cross of a picture's edges."""
 _NEIGHBOURHOOD = 31
 _PEAK_CAP = 14.0
-"""A peak counts for at most this many times its neighbourhood, so that no texture outvotes 24 tones."""
 _MAX_SIZE = 2048
 
 
@@ -37,8 +36,11 @@ class Spectrum:
     size: int
 
 
-def spectrum_of(plane: NDArray[np.float32], least: int = 1024) -> Spectrum:
-    """The spectrum of a plane, with a transform of at least ``least``; very long planes give their middle only."""
+def spectrum_of(plane: NDArray[np.float32], least: int = 1024, cap: float = _PEAK_CAP) -> Spectrum:
+    """The spectrum of a plane, with a transform of at least ``least``; very long planes give their middle only.
+
+    A peak counts for at most ``cap`` times its neighbourhood, so that no texture outvotes 24 tones.
+    """
     plane = _middle(plane)
     height, width = plane.shape
     size = max(least, 1 << (max(height, width) - 1).bit_length())
@@ -47,7 +49,7 @@ def spectrum_of(plane: NDArray[np.float32], least: int = 1024) -> Spectrum:
     power = transform.real**2 + transform.imag**2
     around = cv2.blur(power, (_NEIGHBOURHOOD, _NEIGHBOURHOOD))
     around += np.float32(1e-6) * power.max() + np.float32(1e-12)
-    return Spectrum(np.minimum(power / around, np.float32(_PEAK_CAP)), size)
+    return Spectrum(np.minimum(power / around, np.float32(cap)), size)
 
 
 def _middle(plane: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -74,6 +76,24 @@ def tone_positions(
     np.negative(row, out=row, where=column < 0)  # the other half plane is the conjugate of this one
     row += np.float32(size // 2)
     return np.abs(column), row
+
+
+def grid_indices(
+    matrices: NDArray[np.floating], tones: NDArray[np.float64], period: int, size: int
+) -> NDArray[np.int32]:
+    """Flat indices into a spectrum of ``size`` of each tone (rows) under each 2×2 matrix (columns)."""
+    column, row = tone_positions(matrices, tones, period, size)
+    column, row = np.rint(column, out=column).clip(0, size // 2), np.rint(row, out=row).clip(0, size - 1)
+    indices = row.astype(np.int32) * (size // 2 + 1) + column.astype(np.int32)
+    return np.ascontiguousarray(indices.T)
+
+
+def grid_powers(power: NDArray[np.float32], indices: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The power at all tones together, for each matrix of :func:`grid_indices`."""
+    flat, total = power.ravel(), np.zeros(indices.shape[1], np.float32)
+    for of_tone in indices:
+        total += flat.take(of_tone)
+    return total
 
 
 def tone_scores(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from countermark.watermark.lattice.spectrum import Spectrum, tone_positions, tone_scores
+from countermark.watermark.lattice.spectrum import Spectrum, grid_indices, grid_powers, tone_scores
 from countermark.watermark.lattice.tile import KeyedTile, keyed_tile
 
 if TYPE_CHECKING:
@@ -104,11 +104,7 @@ def _similarities(scales: NDArray[np.float64], angles: NDArray[np.float64]) -> N
 
 @lru_cache(maxsize=16)
 def _grid_indices(key: bytes, parameters: Parameters, size: int) -> NDArray[np.int32]:
-    """Flat indices into a spectrum of each tone (rows) under each matrix of the grid (columns)."""
-    column, row = tone_positions(_grid().matrices, keyed_tile(key, parameters).tones, parameters.period, size)
-    column, row = np.rint(column, out=column).clip(0, size // 2), np.rint(row, out=row).clip(0, size - 1)
-    indices = row.astype(np.int32) * (size // 2 + 1) + column.astype(np.int32)
-    return np.ascontiguousarray(indices.T)
+    return grid_indices(_grid().matrices, keyed_tile(key, parameters).tones, parameters.period, size)
 
 
 class Candidates:
@@ -117,10 +113,8 @@ class Candidates:
     def __init__(self, spectrum: Spectrum, key: bytes, parameters: Parameters) -> None:
         self._grid = _grid()
         # A peak between two samples is seen from either: the grid need not hit it exactly.
-        power = cv2.dilate(spectrum.power, np.ones((2, 2), np.uint8)).ravel()
-        self._scores = np.zeros(len(self._grid.matrices), np.float32)
-        for indices in _grid_indices(key, parameters, spectrum.size):
-            self._scores += power.take(indices)
+        power = np.asarray(cv2.dilate(spectrum.power, np.ones((2, 2), np.uint8)), np.float32)
+        self._scores = grid_powers(power, _grid_indices(key, parameters, spectrum.size))
 
     def shortlist(self) -> NDArray[np.float64]:
         """A few of each family, n × 2 × 2, the unmoved one first."""
