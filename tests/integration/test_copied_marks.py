@@ -51,6 +51,17 @@ def test_a_residual_copied_by_somebody_without_the_original_contradicts(
     assert report.verdict.exit_code == 14
 
 
+def test_a_negative_leads_to_its_record_and_is_called_one(cm: Countermark, released: Result) -> None:
+    assert released.data is not None
+    pixels = decode(released.data).pixels
+    report = cm.verify(jpeg(np.ascontiguousarray(255 - pixels[40:, :480])))
+    assert report.verdict is Verdict.RECOVERED, report.reasons
+    assert any("is a negative" in reason for reason in report.reasons)
+    assert not any("is a negative" in reason for reason in cm.verify(jpeg(pixels)).reasons)
+    copied = 255 - add_difference(photograph("astronaut"), 1.5 * denoising_residual(pixels))
+    assert cm.verify(jpeg(copied, 85)).verdict is Verdict.CONTRADICTORY
+
+
 def test_a_mark_under_a_strangers_key_says_nothing_in_our_name(cm: Countermark, photo: NDArray[np.uint8]) -> None:
     report = cm.verify(jpeg(Lattice(b"a stranger's own key, of 32 byte").embed(photo, 1), 95))
     assert report.evidence.watermark.state == "absent"

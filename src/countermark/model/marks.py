@@ -77,7 +77,8 @@ class WatermarkDetection(Frozen):
     ``record_id`` is below 2**48; ``payload`` spells it as 12 hexadecimal digits. ``false_positive_probability`` bounds
     the chance that an unmarked image gives this detection (1.0 where nothing was detected). ``transform``, where known,
     is the row-major 3×3 projective map from pixel coordinates of the examined image to those of the marked image's
-    canonical plane. ``further`` are other marks of ours in the same picture, which was then marked more than once.
+    canonical plane. ``negative`` says that the examined image is the negative of what was marked. ``further`` are other
+    marks of ours in the same picture, which was then marked more than once.
     """
 
     state: WatermarkState
@@ -87,6 +88,7 @@ class WatermarkDetection(Frozen):
     epoch: int | None = None
     false_positive_probability: float = Field(default=1.0, ge=0, le=1)
     transform: tuple[float, ...] | None = Field(default=None, exclude=True)
+    negative: bool = Field(default=False, exclude=True)
     payload: str | None = None
     note: str = ""
     further: tuple[WatermarkDetection, ...] = ()

@@ -107,6 +107,8 @@ def _gravity(compared: Compared) -> tuple[int, int, float]:
 
 
 def _compare(pixels: Pixels, original: Pixels | None, recorded: Fingerprint, mark: WatermarkDetection) -> Compared:
+    if mark.negative:
+        pixels = 255 - pixels
     whole = min(distance(form, recorded) for form in dihedral(pixels))
     if whole > NEAR and mark.transform is None:
         state: State = "none" if mark.record_id is None else "skipped"

@@ -156,6 +156,7 @@ def _watermark_sentence(case: Case) -> str:
         chance = watermark.false_positive_probability
         return (
             f"The watermark reads {watermark.payload}; an unmarked image does so with a chance of at most {chance:.0e}."
+            f"{' The file is a negative: dark and light are exchanged.' * watermark.negative}"
         )
     if watermark.state is WatermarkState.FOREIGN:
         return watermark.note or "It carries another system's watermark, which proves nothing by itself."

@@ -116,6 +116,18 @@ def test_with_the_original_a_part_of_it_is_told_from_another_picture(objects: Ob
     assert (gone.fingerprint.state, gone.original.state) == ("match", "skipped")
 
 
+def test_a_negative_is_compared_as_the_positive(objects: ObjectStore) -> None:
+    negative = PLACED.model_copy(update={"negative": True})
+    for pixels, mark, states in (
+        (255 - PICTURE, negative, ("match", "same")),
+        (255 - PICTURE, PLACED, ("none", "different")),
+        (255 - OTHER, negative, ("none", "different")),
+        (PICTURE, negative, ("none", "different")),
+    ):
+        said = compared(Raster(pixels), Raster(PICTURE), mark, objects)
+        assert (said.fingerprint.state, said.original.state) == states
+
+
 @pytest.mark.parametrize(
     ("altered", "lost", "shown", "state", "told"),
     [

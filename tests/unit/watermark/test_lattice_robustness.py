@@ -114,10 +114,15 @@ ATTACKS: dict[str, Attack] = {
     "darker": enhanced(ImageEnhance.Brightness, 0.6),
     "more contrast": enhanced(ImageEnhance.Contrast, 1.7),
     "greyscale": enhanced(ImageEnhance.Color, 0.0),
+    "negative": lambda pixels: 255 - pixels,
+    "negative of a crop": lambda pixels: encoded("JPEG", 60)(255 - cropped(0.6)(pixels)),
     "blurred": lambda pixels: cv2.GaussianBlur(pixels, (0, 0), 1.0),
     "median": lambda pixels: cv2.medianBlur(pixels, 3),
     "web": chain(cropped(0.6), resized(0.8), encoded("JPEG", 50)),
 }
+
+
+NEGATIVES = [attack for name, attack in ATTACKS.items() if name.startswith("negative")]
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +135,7 @@ def test_the_payload_survives(mark, marked, attack):
     detections = {name: mark.detect(attack(pixels)) for name, pixels in marked.items()}
     assert {name: found.record_id for name, found in detections.items()} == dict.fromkeys(marked, RECORD_ID)
     assert all(found.state == "detected" for found in detections.values())
+    assert all(found.negative == (attack in NEGATIVES) for found in detections.values())
     assert all(0 < found.false_positive_probability < 1e-6 for found in detections.values())
 
 

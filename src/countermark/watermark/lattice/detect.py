@@ -40,6 +40,8 @@ PLACED_MIN = 3.2
 """Lock from which one of the 64 placements of an unmoved picture is read."""
 LOCK_MIN = 4.9
 """Lock from which the best of all orientations and shifts is read: 99 in 100 true ones, one in four of noise."""
+NEGATIVE_MIN = 6.0
+"""Lock from which a negative is read, which is rarer; clear ones have nine and more."""
 RARE_KEPT = 4
 """Rare movements that are looked at closely."""
 RARE_TONES_MIN = 4.5
@@ -121,6 +123,7 @@ class Found:
         hypothesis: 3×3 map from pattern coordinates (modulo the period) to the plane.
         side: geometric-mean side of the plane.
         stage: which step of the search found it.
+        negative: the picture shows the mark, and so itself, with dark and light exchanged.
     """
 
     payload: Payload
@@ -129,6 +132,7 @@ class Found:
     hypothesis: NDArray[np.float64]
     side: int
     stage: str
+    negative: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,9 @@ class KeySearch:
         if not any(found) and correlation.score >= LOCK_MIN:
             best = correlation.best()
             found = [self._read(hypothesis @ best.local, best, side, stage)]
+        if not any(found) and correlation.negative_score >= NEGATIVE_MIN:
+            best = correlation.negative()
+            found = [self._read(hypothesis @ best.local, best, side, stage)]
         distinct = {mark.payload.record_id: mark for mark in found[::-1] if mark is not None}
         return list(distinct.values())[::-1]
 
@@ -248,7 +255,7 @@ class KeySearch:
         self.lock = max(self.lock, lock.score)
         self.traced |= lock.score >= (SWEPT_TRACE_LOCK if stage == "swept" else TRACE_LOCK)
         plane, parameters = self._examination.plane(side), self._examination.parameters
-        cutting = cut(plane, located, parameters.tile)
+        cutting = cut(plane if lock.sign > 0 else -plane, located, parameters.tile)
         if cutting is None:
             return None
         reading = read(cutting, self._tile)
@@ -258,7 +265,8 @@ class KeySearch:
         codeword = polar.encode(word, parameters.code_length)
         row, column = place(cutting, self._tile, codeword, reading.values)
         placed = located @ translation(-column * parameters.tile, -row * parameters.tile)
-        return Found(Payload.from_bits(word[:MESSAGE_BITS]), self._epoch, self._key, placed, side, stage)
+        payload = Payload.from_bits(word[:MESSAGE_BITS])
+        return Found(payload, self._epoch, self._key, placed, side, stage, negative=lock.sign < 0)
 
     def _decode(self, reading: Reading) -> NDArray[np.uint8] | None:
         """Decode a reading; the first path whose tag verifies is the word: message and tag."""

@@ -119,6 +119,7 @@ class Lattice:
                 epoch=found.epoch,
                 false_positive_probability=false_positive_bound(outcome.comparisons),
                 transform=transform_of(found, examination),
+                negative=found.negative,
             )
             for found in outcome.found
         ]

@@ -39,10 +39,12 @@ class Lock:
         score: correlation in robust deviations of all orientations and shifts. It says where to look, never whether
             there is a mark.
         local: 3×3 map from pattern coordinates to those of the folded plane.
+        sign: -1 where they agree with the plane's negative.
     """
 
     score: float
     local: NDArray[np.float64]
+    sign: int = 1
 
 
 @lru_cache(maxsize=1)
@@ -104,27 +106,40 @@ class Correlation:
         # One orientation at a time, which stays in the processor's cache.
         planes = map(self._plane, range(len(self._templates)))
         self._upright = next(planes)
-        self._best = _Peak.of(self._upright, 0)
+        self._best, self._deepest = _Peak.of(self._upright, 0), _Peak.below(self._upright, 0)
         power = _mean_square(self._upright)
         for which, plane in enumerate(planes, start=1):
             self._best = max(self._best, _Peak.of(plane, which))
+            self._deepest = max(self._deepest, _Peak.below(plane, which))
             power += _mean_square(plane)
         self._deviation = float(np.sqrt(power / len(self._templates))) + 1e-12
 
     def best(self) -> Lock:
         """The orientation and shift, to a fraction of a pixel, under which the pattern agrees best."""
-        period, peak = self._parameters.period, self._best
-        matched = self._low * self._templates[peak.which]
+        return self._lock(self._best, 1)
+
+    def negative(self) -> Lock:
+        """The same of the plane's negative, which costs nothing more: its correlation has the other sign."""
+        return self._lock(self._deepest, -1)
+
+    def _lock(self, peak: _Peak, sign: int) -> Lock:
+        period = self._parameters.period
+        matched = sign * self._low * self._templates[peak.which]
         y, x = _refine(matched, peak.row * period / _GRID, peak.column * period / _GRID, period)
         local = np.eye(3)
         local[:2, :2] = _orientations()[peak.which]
         local[:2, 2] = x, y
-        return Lock(self.score, local)
+        return Lock(peak.value / self._deviation, local, sign)
 
     @property
     def score(self) -> float:
         """The score of the best lock."""
         return self._best.value / self._deviation
+
+    @property
+    def negative_score(self) -> float:
+        """The score of the best lock on the negative."""
+        return self._deepest.value / self._deviation
 
     def placed(self, count: int) -> list[Lock]:
         """The ``count`` best of the placements that records choose from, upright; best first."""
@@ -155,6 +170,11 @@ class _Peak:
     def of(cls, plane: NDArray[np.float32], which: int) -> _Peak:
         row, column = divmod(int(plane.argmax()), plane.shape[1])
         return cls(float(plane[row, column]), which, row, column)
+
+    @classmethod
+    def below(cls, plane: NDArray[np.float32], which: int) -> _Peak:
+        row, column = divmod(int(plane.argmin()), plane.shape[1])
+        return cls(-float(plane[row, column]), which, row, column)
 
 
 def _mean_square(plane: NDArray[np.float32]) -> float:
