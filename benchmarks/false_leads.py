@@ -50,7 +50,10 @@ def cases(
         if attack.input_side:
             continue
         copy = np.ascontiguousarray(attack.effect(marked))
-        transform = lattice.detect(copy).transform
+        found = lattice.detect(copy)
+        transform = found.transform
+        if found.negative:
+            copy = 255 - copy
         near = min(distance(form, recorded) for form in dihedral(copy)) <= NEAR
         if near or transform is not None:
             kind = "honest copies, at the limits" if attack.group == LIMITS else "honest copies"

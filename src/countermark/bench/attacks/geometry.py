@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from countermark.bench.attacks.attack import Effect, Pixels, to_image, to_pixels
+from countermark.bench.attacks.attack import Effect, Pixels, generator, to_image, to_pixels
 
 _SHORTEST = 16  # pixels: no attack leaves less
 
@@ -167,6 +167,28 @@ def sheared(slope: float) -> Effect:
         matrix = np.array([[1, slope, 0], [0, 1, 0]])
         size = width + math.ceil(slope * height), height
         return np.asarray(cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_CUBIC), np.uint8)
+
+    return effect
+
+
+def bent(share: float) -> Effect:
+    """Every part shifted at random by a deviation of ``share`` of the side, smoothly enough that nobody sees it.
+
+    Petitcolas, Anderson and Kuhn, "Attacks on copyright marking systems", Information Hiding 1998, section 3.2.
+    """
+
+    def effect(pixels: Pixels) -> Pixels:
+        random = generator("bent")
+        height, width = pixels.shape[:2]
+        side = math.sqrt(height * width)
+        y, x = np.mgrid[:height, :width].astype(np.float32)
+        maps = []
+        for at in (x, y):
+            coarse = random.normal(size=(math.ceil(height / side * 64), math.ceil(width / side * 64)))
+            shift = cv2.GaussianBlur(coarse.astype(np.float32), (0, 0), 5)
+            shift = cv2.resize(shift * (share * side / shift.std()), (width, height), interpolation=cv2.INTER_CUBIC)
+            maps.append(at + shift)
+        return np.asarray(cv2.remap(pixels, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), np.uint8)
 
     return effect
 

@@ -130,6 +130,7 @@ _LIMITS: dict[str, Effect] = {
         for yaw in (8, 15, 25)
     },
     "shear 0.2": geometry.sheared(0.2),
+    **{f"bent by {share:g}%": geometry.bent(share / 100) for share in (0.4, 0.6, 1)},
     "collage of four": overlays.collage_of_four,
     "inverted": tones.inverted,
     "black and white": tones.thresholded,
