@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from countermark.bench.attacks.attack import Effect, Pixels, generator, to_image, to_pixels
@@ -182,13 +183,15 @@ def bent(share: float) -> Effect:
         height, width = pixels.shape[:2]
         side = math.sqrt(height * width)
         y, x = np.mgrid[:height, :width].astype(np.float32)
-        maps = []
-        for at in (x, y):
-            coarse = random.normal(size=(math.ceil(height / side * 64), math.ceil(width / side * 64)))
-            shift = cv2.GaussianBlur(coarse.astype(np.float32), (0, 0), 5)
-            shift = cv2.resize(shift * (share * side / shift.std()), (width, height), interpolation=cv2.INTER_CUBIC)
-            maps.append(at + shift)
-        return np.asarray(cv2.remap(pixels, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), np.uint8)
+        rows, columns = (math.ceil(length / side * 64) for length in (height, width))
+
+        def shift() -> NDArray[np.float32]:
+            coarse = cv2.GaussianBlur(random.normal(size=(rows, columns)).astype(np.float32), (0, 0), 5)
+            wide = coarse * np.float32(share * side / coarse.std())
+            return np.asarray(cv2.resize(wide, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+
+        map_x, map_y = x + shift(), y + shift()
+        return np.asarray(cv2.remap(pixels, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), np.uint8)
 
     return effect
 
