@@ -265,6 +265,10 @@ def explain(manifest: Manifest, *, compared: bool = True) -> str:
     else:
         faults = _faults(manifest.codes) or ["its signature could not be checked"]
         words = f"{subject} does not hold: {'; '.join(faults)}."
+    if manifest.state is not ManifestState.INVALID and manifest.ai_generated:
+        words += (
+            f" It says that the picture was made with a trained model{f' ({manifest.model})' * bool(manifest.model)}."
+        )
     return words if compared else f"{words} It was not compared with the file's bytes."
 
 

@@ -252,3 +252,17 @@ def test_each_fault_has_words_of_its_own(code: str, words: str) -> None:
     state = "valid" if code.startswith("signingCredential.") else "invalid"
     said = explain(Manifest(state=state, codes=(code,), signer="S"))
     assert words in said
+
+
+@pytest.mark.parametrize("state", ["trusted", "valid"])
+def test_what_a_stranger_s_manifest_says_of_a_model_is_told(state: str) -> None:
+    said = explain(Manifest(state=state, signer="S", ai_generated=True, model="Some Model 3"))
+    assert "It says that the picture was made with a trained model (Some Model 3)." in said
+    assert "made with a trained model." in explain(Manifest(state=state, signer="S", ai_generated=True))
+    for generated in (False, None):
+        assert "trained model" not in explain(Manifest(state=state, signer="S", ai_generated=generated, model="M"))
+
+
+def test_nothing_is_told_of_what_a_changed_manifest_says() -> None:
+    said = explain(Manifest(state="invalid", codes=("claimSignature.mismatch",), ai_generated=True, model="M"))
+    assert "trained model" not in said
