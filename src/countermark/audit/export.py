@@ -41,7 +41,6 @@ from countermark.errors import AuditStoreDamaged, OutputUnwritable
 from countermark.model import Receipt
 
 Format = Literal["jsonl", "csv", "parquet"]
-FORMATS: Final[tuple[Format, ...]] = ("jsonl", "csv", "parquet")
 _VIEWS: Final[dict[Format, Callable[[Path], View]]] = {"csv": CsvView, "parquet": ParquetView}
 _PROGRESS_EVERY = 1024
 

@@ -27,7 +27,6 @@ from countermark.safety.interface import assessed
 from countermark.safety.known_words import fold_accents
 from countermark.yaml_file import read_yaml_file
 
-TERMS_API: Final = "countermark.terms/v1"
 MINORS_FILE: Final = "minors.yaml"
 ALLOWLIST_FILE: Final = "allowlist.yaml"
 _ID: Final = "countermark.terms"
