@@ -1,15 +1,19 @@
-"""Opening files that somebody names: regular ones alone, since a pipe or a device may never end, or never begin.
+"""Files that somebody names: opening them, and writing new ones.
 
-And keeping the names of new ones.
+Only regular ones are opened, since a pipe or a device may never end, or never begin; new ones are whole or not there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import BinaryIO
+
+from countermark.errors import OutputUnwritable
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -49,3 +53,49 @@ def check_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
         raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+
+
+def write_new(path: Path, data: bytes, *, overwrite: bool = False, private: bool = False) -> None:
+    """Write a file whole or not at all; an existing one is kept unless told otherwise.
+
+    Args:
+        path: where to.
+        data: its bytes.
+        overwrite: replace what is there.
+        private: for its owner alone to read.
+
+    Raises:
+        OutputUnwritable: the folder is missing or closed, the disk is full, or the file exists.
+    """
+    temporary = path.parent / f".countermark-{secrets.token_hex(8)}.tmp"  # the name itself may be as long as it can be
+    try:
+        with temporary.open("xb") as file:
+            if private:
+                temporary.chmod(0o600)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _name(temporary, path)
+    except FileExistsError as error:
+        raise OutputUnwritable(
+            f"{path} exists already.", remedy="Choose another name, or remove the old file first."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise OutputUnwritable(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, unless that is taken."""
+    try:
+        os.link(temporary, path)  # fails where the file exists, unlike rename
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and many shared folders have no hard links
+        path.open("xb").close()  # takes the name; a crash at this very point leaves it to an empty file
+        temporary.replace(path)

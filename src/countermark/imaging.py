@@ -7,10 +7,7 @@ upright; what had to be converted on the way is said in the raster's notices.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import secrets
 import struct
 import warnings
 import zlib
@@ -54,7 +51,6 @@ ENCODABLE: Final = tuple(sorted(_SUFFIXES))
 _DEEP: Final = "Samples of more than 8 bits were reduced to 8 bits."
 _COLOUR_SPACES: Final = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _AVIF_HEADER: Final = 64 * 2**10
-_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_IHDR_END: Final = 33  # signature 8 + length 4 + type 4 + IHDR data 13 + CRC 4
 
 
@@ -356,52 +352,6 @@ def _encode_png(raster: Raster, xmp: bytes) -> bytes:
     body = b"iTXt" + b"XML:com.adobe.xmp\0" + b"\0\0\0\0" + xmp
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return png[:_PNG_IHDR_END] + chunk + png[_PNG_IHDR_END:]
-
-
-def write_new(path: Path, data: bytes, *, overwrite: bool = False, private: bool = False) -> None:
-    """Write a file whole or not at all; an existing one is kept unless told otherwise.
-
-    Args:
-        path: where to.
-        data: its bytes.
-        overwrite: replace what is there.
-        private: for its owner alone to read.
-
-    Raises:
-        OutputUnwritable: the folder is missing or closed, the disk is full, or the file exists.
-    """
-    temporary = path.parent / f".countermark-{secrets.token_hex(8)}.tmp"  # the name itself may be as long as it can be
-    try:
-        with temporary.open("xb") as file:
-            if private:
-                temporary.chmod(0o600)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _name(temporary, path)
-    except FileExistsError as error:
-        raise OutputUnwritable(
-            f"{path} exists already.", remedy="Choose another name, or remove the old file first."
-        ) from error
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise OutputUnwritable(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _name(temporary: Path, path: Path) -> None:
-    """Give a finished file its name, unless that is taken."""
-    try:
-        os.link(temporary, path)  # fails where the file exists, unlike rename
-    except FileExistsError:
-        raise
-    except OSError:  # FAT and many shared folders have no hard links
-        path.open("xb").close()  # takes the name; a crash at this very point leaves it to an empty file
-        temporary.replace(path)
 
 
 assert set(_MEDIA_TYPES.values()) == set(get_args(MediaType))

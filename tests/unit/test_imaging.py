@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
-import os
 import resource
 import struct
 import tracemalloc
@@ -18,7 +16,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from countermark.errors import AssetInvalid, AssetTooLarge, NotFound, OutputUnwritable
-from countermark.imaging import MAX_BYTES, Raster, decode, encode, from_array, media_type_for, read_file, write_new
+from countermark.imaging import MAX_BYTES, Raster, decode, encode, from_array, media_type_for, read_file
 
 
 def picture(width: int = 40, height: int = 30, seed: int = 0) -> np.ndarray:
@@ -447,45 +445,6 @@ def test_files_are_bounded_and_missing_ones_named(tmp_path: Path) -> None:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(AssetTooLarge):
         read_file(big)
-
-
-def test_nothing_is_overwritten_and_no_half_file_stays(tmp_path: Path) -> None:
-    path = tmp_path / "out.png"
-    write_new(path, b"one")
-    with pytest.raises(OutputUnwritable):
-        write_new(path, b"two")
-    assert path.read_bytes() == b"one"
-    write_new(path, b"three", overwrite=True)
-    assert path.read_bytes() == b"three"
-    with pytest.raises(OutputUnwritable):
-        write_new(tmp_path / "no" / "folder.png", b"x")
-    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
-
-
-def test_a_name_may_be_as_long_as_the_system_takes(tmp_path: Path) -> None:
-    path = tmp_path / f"{'é' * 125}.png"
-    write_new(path, b"one")
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize("name", ["a\0b.png", f"{'é' * 130}.png"])
-def test_an_impossible_name_is_a_typed_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputUnwritable, match="cannot be written"):
-        write_new(tmp_path / name, b"one")
-
-
-def test_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:  # as FAT does
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    path = tmp_path / "out.png"
-    write_new(path, b"one", private=True)
-    assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(OutputUnwritable, match="exists"):
-        write_new(path, b"two")
-    assert path.read_bytes() == b"one"
-    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
 
 
 def test_the_name_decides_the_format() -> None:

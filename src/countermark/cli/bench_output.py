@@ -27,17 +27,18 @@ def plan(path: Path | None, *, force: bool) -> None:
 
 def write_report(text: str, save: Path | None, *, force: bool) -> None:
     """Write a report's JSON where one is asked for."""
-    from countermark import imaging
+    from countermark.files import write_new
 
     if save is not None:
-        imaging.write_new(save, text.encode() + b"\n", overwrite=force)
+        write_new(save, text.encode() + b"\n", overwrite=force)
         note(f"Report: {save}")
 
 
 def write_picture(draw: Callable[[], NDArray[np.uint8]], path: Path | None, what: str, *, force: bool) -> None:
     """Draw and write a picture where one is asked for; ``what`` it is, is said."""
     from countermark import imaging
+    from countermark.files import write_new
 
     if path is not None:
-        imaging.write_new(path, imaging.encode(imaging.from_array(draw()), "image/png"), overwrite=force)
+        write_new(path, imaging.encode(imaging.from_array(draw()), "image/png"), overwrite=force)
         note(f"{what}: {path}")

@@ -117,10 +117,10 @@ def _generator(settings: Settings) -> Generator:
 
 
 def _write(signed: SignedResult, path: Path, force: bool) -> None:
-    from countermark import imaging
     from countermark.bench.redteam.result import to_bytes
+    from countermark.files import write_new
 
-    imaging.write_new(path, to_bytes(signed), overwrite=force)
+    write_new(path, to_bytes(signed), overwrite=force)
 
 
 @command.command("verify")

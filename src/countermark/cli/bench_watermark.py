@@ -127,6 +127,7 @@ def _write_shown(pictures: PictureSet, name: str, psnr: float, path: Path, *, fo
     from countermark import imaging
     from countermark.bench.backends import build, number_for
     from countermark.bench.quality import difference_picture
+    from countermark.files import write_new
 
     picture, backend = pictures.pictures[0], build(name, psnr)
     try:
@@ -135,7 +136,7 @@ def _write_shown(pictures: PictureSet, name: str, psnr: float, path: Path, *, fo
     except AssetInvalid as error:  # too small for a peer, or too wide for a file: the figures are there all the same
         note(f"{path} is not written: {error.message}")
         return
-    imaging.write_new(path, imaging.encode(panels, "image/png"), overwrite=force)
+    write_new(path, imaging.encode(panels, "image/png"), overwrite=force)
     note(f"Original, marked, difference x10: {path}")
 
 

@@ -115,7 +115,7 @@ def export_trust(output: Path, as_json: bool, home: Path | None) -> int:
     They use it with `countermark verify FILE --trust OUTPUT`.
     """
     from countermark.compose import trust_document
-    from countermark.imaging import write_new
+    from countermark.files import write_new
 
     document = trust_document(load(home=home).settings)
     write_new(output, document)

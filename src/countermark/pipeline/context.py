@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from countermark.credentials import Credentials
 from countermark.errors import OutputUnwritable
-from countermark.imaging import media_type_for, suffix_for, write_new
+from countermark.files import write_new
+from countermark.imaging import media_type_for, suffix_for
 from countermark.model import ActorRef, Asset, Decision, Finding, MediaType, ModelRef, Outcome, Receipt
 from countermark.objects import ObjectStore
 from countermark.policy import Policy

@@ -30,8 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countermark.errors import HashListDamaged, HashListInvalid, NotFound, OutputUnwritable
-from countermark.files import open_file
-from countermark.imaging import write_new
+from countermark.files import open_file, write_new
 from countermark.safety.hash_import import HASH_BYTES, Batch, HashKind
 
 MAGIC: Final = b"countermark-hl\0\x01"

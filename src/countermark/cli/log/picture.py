@@ -32,7 +32,7 @@ def picture(
     It is a PNG file that carries no mark, for its owner alone to read. That it was viewed, by whom and why, is an entry
     of the log before the file is there.
     """
-    from countermark.imaging import write_new
+    from countermark.files import write_new
     from countermark.pipeline.review import show
 
     place = home_of(home)

@@ -120,7 +120,7 @@ def show(*, entry: str, reveal: bool, reason: str | None, actor: str | None, as_
 @common
 def proof(*, entry: str, output: Path | None, witnessed: bool, form: str, as_json: bool, home: Path | None) -> int:
     """Write the receipt of ENTRY: event, inclusion proof and signed checkpoint, checkable offline."""
-    from countermark.imaging import write_new
+    from countermark.files import write_new
 
     place = home_of(home)
     with opened(place) as log:
@@ -147,7 +147,7 @@ def proof(*, entry: str, output: Path | None, witnessed: bool, form: str, as_jso
 @common
 def checkpoint(*, output: Path | None, as_json: bool, home: Path | None) -> int:
     """Print the newest signed checkpoint. Keep it where the log's administrator cannot write."""
-    from countermark.imaging import write_new
+    from countermark.files import write_new
 
     with opened(home_of(home)) as log:
         text, key, size = log.checkpoint(), log.verifier_key, log.size
