@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from countermark.errors import OutputUnwritable
+from countermark.errors import NotFound, OutputUnwritable, UsageError
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -24,6 +24,35 @@ def open_file(path: Path) -> BinaryIO:
     """
     check_file(path)
     return path.open("rb")
+
+
+def read_small(path: Path, what: str, *, at_most: int, remedy: str) -> bytes:
+    """The bytes of a small file that a command names: a receipt, a checkpoint, a list of keys.
+
+    Args:
+        path: where it is.
+        what: it should be, with its article, as errors call it.
+        at_most: its largest size in bytes.
+        remedy: where to get such a file.
+
+    Raises:
+        NotFound: there is no such file.
+        UsageError: it is a folder, a pipe or a device, cannot be read, or is too large.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read(at_most + 1)
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder, not {what}.", remedy=remedy) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise UsageError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", remedy=remedy
+        ) from error
+    if len(data) > at_most:
+        raise UsageError(f"{path} is too large to be {what}.", remedy=remedy)
+    return data
 
 
 def sync_folder(folder: Path) -> None:

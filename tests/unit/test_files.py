@@ -1,4 +1,4 @@
-"""New files are written whole or not at all."""
+"""What may be opened, and that new files are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from countermark.errors import OutputUnwritable
-from countermark.files import write_new
+from countermark.errors import NotFound, OutputUnwritable, UsageError
+from countermark.files import read_small, write_new
+
+
+def test_a_small_file_is_read_whole_and_anything_else_is_a_typed_error(tmp_path: Path) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_bytes(b"12345678")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_small(path, "a list", at_most=8, remedy="") == b"12345678"
+    for name, what in (("keys.txt", "too large to be a list"), ("pipe", "it is a pipe"), ("a\0b", "cannot be read")):
+        with pytest.raises(UsageError, match=what) as told:
+            read_small(tmp_path / name, "a list", at_most=7, remedy="Ask for another.")
+        assert told.value.remedy == "Ask for another."
+    with pytest.raises(UsageError, match="is a folder, not a list"):
+        read_small(tmp_path, "a list", at_most=7, remedy="")
+    with pytest.raises(NotFound):
+        read_small(tmp_path / "none", "a list", at_most=7, remedy="")
 
 
 def test_nothing_is_overwritten_and_no_half_file_stays(tmp_path: Path) -> None:

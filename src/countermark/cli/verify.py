@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from countermark.cli.output import common, console, load, note, print_json, progress
-from countermark.errors import EXIT_USAGE, NotFound, UsageError
+from countermark.errors import EXIT_USAGE, UsageError
+from countermark.files import read_small
 
 if TYPE_CHECKING:
     from countermark.cli.check_many import Item
@@ -108,33 +109,20 @@ def _expand(files: tuple[Path, ...], recursive: bool) -> list[Item]:
     return [item for path in files for item in (images_in(path).each if path.is_dir() else [Item(path)])]
 
 
-def _read_small(path: Path) -> bytes:
-    if path.is_dir():
-        raise UsageError(
-            f"{path} is a folder, not a receipt or trust file.",
-            remedy="Make a receipt with: countermark log proof EVENT -o FILE; a bundle is read by audit/verify_log.py.",
-        )
-    if not path.is_file():
-        raise NotFound(f"There is no file {path}.")
-    if path.stat().st_size > MAX_SIDE_FILE_BYTES:
-        raise UsageError(f"{path} is too large to be a receipt or trust file.", remedy="Give the file that we wrote.")
-    return path.read_bytes()
-
-
 def _read_receipt(path: Path) -> Receipt:
     from pydantic import ValidationError
 
     from countermark.model import Receipt
 
+    remedy = "Make one with: countermark log proof EVENT -o FILE; a bundle is read by audit/verify_log.py."
     try:
-        return Receipt.model_validate_json(_read_small(path))
+        return Receipt.model_validate_json(read_small(path, "a receipt", at_most=MAX_SIDE_FILE_BYTES, remedy=remedy))
     except ValidationError as error:
-        raise UsageError(
-            f"{path} is not a receipt.", remedy="Make one with: countermark log proof EVENT -o FILE"
-        ) from error
+        raise UsageError(f"{path} is not a receipt.", remedy=remedy) from error
 
 
 def _read_trust(path: Path) -> Trust:
     from countermark.compose import read_trust
 
-    return read_trust(_read_small(path), str(path))
+    remedy = "Ask its owner for: countermark keys export-trust"
+    return read_trust(read_small(path, "a trust document", at_most=MAX_SIDE_FILE_BYTES, remedy=remedy), str(path))

@@ -18,6 +18,7 @@ from countermark.errors import (
     SettingsInvalid,
     UsageError,
 )
+from countermark.files import read_small
 
 if TYPE_CHECKING:
     from countermark.audit.note import NoteVerifier
@@ -211,19 +212,18 @@ def _read_log_keys(paths: tuple[Path, ...]) -> dict[str, list[NoteVerifier]]:
     """Verifier keys by origin; a log's key is named after its origin."""
     from countermark.audit import NoteVerifier
 
+    remedy = "Get it with: countermark log checkpoint --json"
     logs: dict[str, list[NoteVerifier]] = {}
     for path in paths:
+        data = read_small(path, "a list of log keys", at_most=MAX_KEY_FILE_BYTES, remedy=remedy)
         try:
-            with path.open("rb") as file:
-                lines = file.read(MAX_KEY_FILE_BYTES).decode().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"The keys in {path} cannot be read ({type(error).__name__}).") from error
+            lines = data.decode().splitlines()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} is not a list of log keys: not UTF-8.", remedy=remedy) from error
         for line in lines:
             if line.strip() and not line.startswith("#"):
                 verifier = NoteVerifier.parse(line)
                 logs.setdefault(verifier.name, []).append(verifier)
     if not logs:
-        raise UsageError(
-            "There is no log key in the files named.", remedy="Get it with: countermark log checkpoint --json"
-        )
+        raise UsageError("There is no log key in the files named.", remedy=remedy)
     return logs

@@ -15,6 +15,7 @@ import click
 
 from countermark.cli.output import load
 from countermark.errors import CheckpointInvalid, KeyUnavailable, NotFound, ProofInvalid, UsageError
+from countermark.files import read_small
 
 if TYPE_CHECKING:
     from countermark.audit import AuditLog
@@ -152,17 +153,14 @@ def read_checkpoint(path: Path) -> str:
 
     Raises:
         NotFound: no such file.
-        UsageError: it cannot be a checkpoint.
+        UsageError: it cannot be read, or cannot be a checkpoint.
     """
-    if not path.is_file():
-        raise NotFound(f"There is no checkpoint file {path}.")
-    if path.stat().st_size > MAX_CHECKPOINT_BYTES:
-        raise UsageError(f"{path} is too large to be a checkpoint.", remedy="Give the file that log checkpoint wrote.")
     from countermark.audit.checkpoint import peek_checkpoint
 
     remedy = "Give the file that log checkpoint wrote."
+    data = read_small(path, "a checkpoint", at_most=MAX_CHECKPOINT_BYTES, remedy=remedy)
     try:
-        text = path.read_text("utf-8")
+        text = data.decode().replace("\r\n", "\n")  # as editors on Windows end lines
         peek_checkpoint(text)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a checkpoint: not UTF-8.", remedy=remedy) from error
