@@ -33,7 +33,7 @@ FILL = textwrap.dedent("""
     def event():
         name = secrets.token_hex(16)
         return Event(event_id=name, type="generation.released", time="2026-11-22T10:00:00.000Z", source="s", nonce=name,
-                     tenant="t", attempt=name, params={"padding": secrets.token_hex(10_000)})
+                     tenant="t", attempt=name, params={"padding": secrets.token_hex(25_000)})
 
     def fill(address, signed):
         log = AuditLog.open(address, signer=signer, signed=signed, master_key=bytes(32))
