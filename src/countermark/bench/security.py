@@ -74,14 +74,6 @@ class Security:
         """As plain data, for JSON."""
         return {"schema": SCHEMA, "side": SIDE, **asdict(self)}
 
-    def share(self, attack: str, measure: str, *, pictures: int | None = None, rmse: float | None = None) -> float:
-        """The least share of a measure over the rows of an attack."""
-        return min(
-            row.shares[measure]
-            for row in self.rows
-            if row.attack == attack and pictures in (None, row.pictures) and rmse in (None, row.rmse)
-        )
-
 
 def photographs() -> list[Picture]:
     """The everyday photographs among those that the benches report on.
