@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from countermark.cli.lazy import LazyGroup
+
 _SUITES = {
     "watermark": "What the watermark survives, beside peers, in the same run.",
     "safety": "What the checks miss and what they refuse for nothing, beside peers.",
@@ -13,22 +15,12 @@ _SUITES = {
 }
 
 
-class _LazySuites(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_SUITES)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _SUITES:
-            return None
-        suite: click.Command = import_module(f"countermark.cli.bench_{cmd_name.replace('-', '')}").command
-        return suite
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_SUITES.items()))
+def _load(name: str) -> click.Command:
+    suite: click.Command = import_module(f"countermark.cli.bench_{name.replace('-', '')}").command
+    return suite
 
 
-@click.group("bench", cls=_LazySuites)
+@click.group("bench", cls=LazyGroup, told=_SUITES, load=_load)
 def command() -> None:
     """Measure what is claimed: run it yourself, on pictures and prompts of your own.
 

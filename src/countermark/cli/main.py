@@ -12,6 +12,7 @@ from typing import TextIO
 
 import click
 
+from countermark.cli.lazy import LazyGroup
 from countermark.cli.output import coloured, home_option, print_json, printable, wants_json
 from countermark.errors import (
     EXIT_INTERNAL,
@@ -42,27 +43,12 @@ INTERRUPTED = 130
 """128 and the number of SIGINT, as shells say it."""
 
 
-class LazyGroup(click.Group):
-    """Loads a command's module when it is called, so that ``--help`` stays instant."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of the story."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The named command, its module imported now."""
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(f"countermark.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+def _load(name: str) -> click.Command:
+    command: click.Command = import_module(f"countermark.cli.{name}").command
+    return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, told=_COMMANDS, load=_load, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="countermark", message="countermark %(version)s")
 @home_option()
 def root(home: Path | None) -> None:

@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from countermark.cli.lazy import LazyGroup
+
 _COMMANDS = {
     "list": ("reading", "List entries, newest first."),
     "show": ("reading", "Show one entry; its protected fields only with --reveal and a reason."),
@@ -22,27 +24,11 @@ _COMMANDS = {
 }
 
 
-class _LazyLog(click.Group):
-    """Imports a command's module when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of use."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The named command, its module imported now."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module = import_module(f"{__name__}.{_COMMANDS[cmd_name][0]}")
-        found: click.Command = module.COMMANDS[cmd_name]
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+def _load(name: str) -> click.Command:
+    found: click.Command = import_module(f"{__name__}.{_COMMANDS[name][0]}").COMMANDS[name]
+    return found
 
 
-@click.group("log", cls=_LazyLog)
+@click.group("log", cls=LazyGroup, told={name: text for name, (_, text) in _COMMANDS.items()}, load=_load)
 def command() -> None:
     """Read and prove the audit log; view, hold, erase and export on the record. Reading never changes it."""
