@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
+from tests.png import chunk
 
 from countermark.errors import AssetInvalid, AssetTooLarge, NotFound, OutputUnwritable
 from countermark.imaging import MAX_BYTES, Raster, decode, encode, from_array, media_type_for, read_file
@@ -27,10 +28,6 @@ def saved(image: Image.Image, fmt: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, fmt, **options)
     return buffer.getvalue()
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 GREY, COLOUR, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 4, 6  # PNG's colour types

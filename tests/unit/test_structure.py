@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from tests.png import chunk
 
 from countermark import imaging
 from countermark.credentials import read_xmp
@@ -37,10 +38,6 @@ def with_sub_directory(entries: int, each: int) -> bytes:
     main = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + struct.pack("<HHII", 0x8769, 4, 1, 60)
     main += struct.pack("<HHII", 0x8825, 2, 3, 0) + bytes(4)
     return main.ljust(60, b"\0") + exif(entries, each)[8:]
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def after_header(png: bytes, more: bytes) -> bytes:

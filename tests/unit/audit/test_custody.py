@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.unit.audit.altering import alter
 
 from countermark.audit import AuditLog, LogFindingKind, custodian, verify_receipt
 from countermark.audit.canonical import canonical_bytes
@@ -44,14 +45,6 @@ def wrapped_keys(path: Path) -> dict[str, bytes]:
         return dict(store.execute("SELECT key_id, wrapped_dek FROM secret"))
     finally:
         store.close()
-
-
-def alter(path: Path, *statements: str) -> None:
-    store = sqlite3.connect(path)
-    for statement in statements:
-        store.execute(statement)
-    store.commit()
-    store.close()
 
 
 # --- viewing ----------------------------------------------------------------------------------------------------------

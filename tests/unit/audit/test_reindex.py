@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.unit.audit.altering import alter
 
 from countermark.audit import AuditLog, LogFindingKind, verify_receipt
 from countermark.audit.query import Filter
@@ -33,16 +34,8 @@ def path(kit: ModuleType, tmp_path: Path) -> Path:
     return tmp_path / "audit.db"
 
 
-def change(path: Path, *statements: str) -> None:
-    store = sqlite3.connect(path)
-    for statement in statements:
-        store.execute(statement)
-    store.commit()
-    store.close()
-
-
 def drop(path: Path) -> None:
-    change(path, "DROP TABLE event_index", "DROP TABLE posting", "DROP TABLE locator")
+    alter(path, "DROP TABLE event_index", "DROP TABLE posting", "DROP TABLE locator")
 
 
 def garble(path: Path) -> None:
@@ -60,13 +53,13 @@ def garble(path: Path) -> None:
 
 
 def lie(path: Path) -> None:
-    change(
+    alter(
         path, "UPDATE event_index SET type = 'access', tenant = 'nobody'", "DELETE FROM posting", "DELETE FROM locator"
     )
 
 
 def empty(path: Path) -> None:
-    change(path, "DELETE FROM event_index", "DELETE FROM posting", "DELETE FROM locator")
+    alter(path, "DELETE FROM event_index", "DELETE FROM posting", "DELETE FROM locator")
 
 
 DAMAGES = [drop, garble, lie, empty]
@@ -137,7 +130,7 @@ def test_an_index_dropped_under_a_running_writer_stops_it_and_says_why(path: Pat
 def test_altered_entries_are_named_although_the_index_is_gone(
     damage: Callable[[Path], None], path: Path, kit: ModuleType
 ) -> None:
-    change(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 5", "DELETE FROM entry WHERE seq = 9")
+    alter(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 5", "DELETE FROM entry WHERE seq = 9")
     damage(path)
     with AuditLog.open(path, read_only=True) as log:
         found = {(finding.kind, finding.index) for finding in log.verify(log.checkpoint()).findings}
@@ -152,7 +145,7 @@ def test_an_export_needs_no_index(path: Path, kit: ModuleType, tmp_path: Path) -
 
 def test_an_index_is_not_built_over_altered_entries(path: Path, kit: ModuleType) -> None:
     lie(path)
-    change(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 280")
+    alter(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 280")
     before = contents(path)
     with pytest.raises(AuditStoreDamaged, match="Entry 280"):
         AuditLog.reindex(path)
@@ -168,7 +161,7 @@ def test_no_index_is_built_under_a_running_writer(path: Path, kit: ModuleType) -
 
 def grow_old(path: Path, version: int) -> None:
     drop(path)
-    change(path, "CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB)", f"PRAGMA user_version = {version}")
+    alter(path, "CREATE TABLE event_index (seq INTEGER PRIMARY KEY, leaf BLOB)", f"PRAGMA user_version = {version}")
 
 
 @pytest.mark.parametrize("version", sorted(OLDER_INDEX))
@@ -211,7 +204,7 @@ def test_a_store_with_an_older_index_is_written_only_when_it_is_up_to_date(
     assert AuditLog.reindex(path) == ENTRIES
     with AuditLog.open(path, signer=kit.signer()) as log:
         assert log.verify().ok
-    change(path, "PRAGMA user_version = 99")
+    alter(path, "PRAGMA user_version = 99")
     with pytest.raises(AuditError, match="format 99"):
         AuditLog.reindex(path)
 
@@ -220,7 +213,7 @@ def test_a_store_with_an_older_index_is_written_only_when_it_is_up_to_date(
 
 
 def test_a_damaged_entry_is_shown_as_such_among_the_others(path: Path, kit: ModuleType) -> None:
-    change(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 298", "DELETE FROM entry WHERE seq = 296")
+    alter(path, "UPDATE entry SET body = x'7b7d' WHERE seq = 298", "DELETE FROM entry WHERE seq = 296")
     with AuditLog.open(path, read_only=True) as log:
         page = log.page(Filter(), limit=5)
         assert not page.index_damage
@@ -232,7 +225,7 @@ def test_a_damaged_entry_is_shown_as_such_among_the_others(path: Path, kit: Modu
 
 
 def test_a_row_that_the_index_files_wrongly_is_marked(path: Path) -> None:
-    change(path, "UPDATE event_index SET output_sha256 = 'x' WHERE seq = 5")
+    alter(path, "UPDATE event_index SET output_sha256 = 'x' WHERE seq = 5")
     with AuditLog.open(path, read_only=True) as log:
         (row,) = log.page(Filter(output_sha256="x")).rows
         assert (row.index, "index is wrong" in row.damage) == (5, True)

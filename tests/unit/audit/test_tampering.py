@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.unit.audit.altering import alter
 
 from countermark.audit import AuditLog, LogFindingKind
 from countermark.audit.checkpoint import sign_checkpoint
@@ -26,14 +27,6 @@ def store(kit: ModuleType, tmp_path: Path) -> Path:
         log.append_many([(kit.make_event(n), {"prompt": f"cat {n}"} if n < 4 else None) for n in range(ENTRIES)])
         (tmp_path / "held").write_text(log.checkpoint())
     return path
-
-
-def alter(path: Path, *statements: str) -> None:
-    connection = sqlite3.connect(path)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
 
 
 def found(
