@@ -37,19 +37,20 @@ def read_small(path: Path, what: str, *, at_most: int, remedy: str) -> bytes:
 
     Raises:
         NotFound: there is no such file.
-        UsageError: it is a folder, a pipe or a device, cannot be read, or is too large.
+        UsageError: it is a folder, a pipe or a device, or too large.
+        OSError: the system does not let us read it.
     """
     try:
         with open_file(path) as file:
             data = file.read(at_most + 1)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name that no file can have
         raise NotFound(f"There is no file {path}.") from error
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder, not {what}.", remedy=remedy) from error
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise UsageError(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", remedy=remedy
-        ) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of all the others the user is told that it is no fault of the request
+            raise
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", remedy=remedy) from error
     if len(data) > at_most:
         raise UsageError(f"{path} is too large to be {what}.", remedy=remedy)
     return data

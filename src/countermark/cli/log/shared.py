@@ -153,7 +153,7 @@ def read_checkpoint(path: Path) -> str:
 
     Raises:
         NotFound: no such file.
-        UsageError: it cannot be read, or cannot be a checkpoint.
+        UsageError: it cannot be a checkpoint.
     """
     from countermark.audit.checkpoint import peek_checkpoint
 
