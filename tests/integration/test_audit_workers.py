@@ -168,6 +168,15 @@ def test_a_second_copy_that_signs_is_told_as_before(two: tuple[AuditLog, AuditLo
         old.append(event())
 
 
+def test_a_successor_that_finds_less_than_was_signed_says_so(two: tuple[AuditLog, AuditLog]) -> None:
+    old, new = two
+    office(old)._record.swap(SIGNER.name, old._signed_head(SIGNER.name), SignedHead(9, bytes(32)))
+    old.close()
+    wait_until(lambda: not office(new)._thread.is_alive())
+    with pytest.raises(AuditPoisoned, match="1 entries, but 9 were signed"):
+        new.append(event())
+
+
 # --- outcomes that wait, holds and erasures ---------------------------------------------------------------------------
 
 

@@ -144,9 +144,8 @@ class Office:
         if not self._one(_TRY_LOCK):
             return False
         epoch = self._one("UPDATE sequencer SET epoch = epoch + 1 WHERE id = 0 RETURNING epoch")
-        store = SequencerStore(self._connection, self._name, epoch)
+        store = self._store = SequencerStore(self._connection, self._name, epoch)
         self._sequencer = Sequencer(store, self._record, self._signer, held=self._held, session=str(self._session))
-        self._store = store
         return True
 
     def _may_stand_by(self) -> bool:
