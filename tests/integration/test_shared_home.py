@@ -13,7 +13,7 @@ from tests.postgres_server import Server
 
 from countermark import Countermark
 from countermark.compose import Home
-from countermark.errors import KeyUnavailable, SettingsInvalid
+from countermark.errors import EnvironmentLacking, KeyUnavailable, SettingsInvalid
 from countermark.keys import Purpose
 from countermark.settings import AuditSettings, Settings
 
@@ -60,6 +60,14 @@ def test_a_worker_that_lost_the_address_of_its_log_begins_no_other(in_files: Set
     assert "COUNTERMARK_AUDIT__URL" in told.value.remedy
     assert not home.has_log()
     begun(in_postgres)
+
+
+def test_an_address_that_nobody_answered_at_leaves_the_home_free(in_files: Settings) -> None:
+    home = Home(in_files.model_copy(update={"audit": AuditSettings(url="postgresql://127.0.0.1:1/none")}))
+    home.keys.ensure()
+    with pytest.raises(EnvironmentLacking, match="cannot be reached"):
+        home.open_log()
+    begun(in_files)
 
 
 def test_a_home_with_a_log_in_files_begins_no_other_of_that_name_in_postgresql(

@@ -142,6 +142,9 @@ class Home:
             read_only=read_only,
             held=held,
         )
+        if not read_only and self.settings.audit.url:  # only now: where no log was made, there is none to refuse
+            with suppress(OSError):  # the folder may hold keys and be closed to writing
+                (self.folder / _ELSEWHERE).write_text(f"{self.origin}\n")
         key = self.log_public_key() if read_only else None
         if key:
             log.verifier_key = format_vkey(log.origin, key)
@@ -168,8 +171,6 @@ class Home:
                         " history under the same name and key.",
                         remedy="Begin it in a new home, which has keys and a name of its own; keep this one to read.",
                     )
-        with suppress(OSError):  # the folder may hold keys and be closed to writing
-            elsewhere.write_text(f"{self.origin}\n")
 
     def _masters(self, *, needed: bool) -> list[bytes]:
         """What opens protected fields, the newest first; who reads the log need not be who may read this."""
