@@ -111,3 +111,9 @@ def test_the_original_warped_by_a_registration_is_the_examined_picture(mark, pho
 )
 def test_the_canonical_plane_has_one_area(size, shape):
     assert canonical_shape(*size) == shape
+
+
+@pytest.mark.parametrize("nearness", [0.98, 1.02])
+def test_a_strip_that_reaches_to_the_horizon_has_a_bounded_number_of_placements(nearness: float) -> None:
+    transform = (1, 0, 100, 0, 1, 100, -nearness / 7999, 0, 1)
+    assert len(registrations(transform, (320, 8000), (512, 512))) < 1000

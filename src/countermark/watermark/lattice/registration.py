@@ -8,7 +8,7 @@ which.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from countermark.watermark.lattice.detect import Examination, Found
+
+
+_REACH: Final = 8
+"""How far what is laid over the original is followed beyond it, in sides of the original."""
 
 
 def transform_of(found: Found, examination: Examination) -> tuple[float, ...]:
@@ -68,8 +72,10 @@ def registrations(
     plane = canonical_shape(*original)
     right, bottom = examined[1] - 1.0, examined[0] - 1.0
     corners = apply(onto_mark, [(0, 0), (right, 0), (right, bottom), (0, bottom)])
-    low, high = corners.min(axis=0), corners.max(axis=0)
     limit = np.array([plane[1], plane[0]], float)
+    # Near the horizon of a perspective a strip's corners lie anywhere: there would be millions of placements.
+    reach = _REACH * np.maximum(limit, V1.period)
+    low, high = (np.clip(edge, -reach, reach) for edge in (corners.min(axis=0), corners.max(axis=0)))
     first = np.floor(-high / V1.period).astype(int) + 1
     last = np.ceil((limit - low) / V1.period).astype(int) - 1
 
