@@ -111,7 +111,8 @@ class GroupCommit:
             if isinstance(turn.failure, AuditClosed):
                 raise AuditClosed(turn.failure.message)
             if turn.failure is not None:
-                raise AuditPoisoned(f"The audit log could not commit: {turn.failure}.") from turn.failure
+                why = str(turn.failure).removesuffix(".")
+                raise AuditPoisoned(f"The audit log could not commit: {why}.") from turn.failure
 
     def close(self) -> None:
         """Refuse all that come later, and wait until those that came are through."""
