@@ -90,6 +90,11 @@ LIKE = {"by_fingerprint": True}
         (case("trusted", "absent", "match", "proved", manifest_event="a", exact=False), "contradictory"),
         (case("trusted", "absent", "match", "not_checked", manifest_event="a", exact=False), "verified"),
         (case("trusted", "detected", "none", "proved", "different", watermark_event="b", parents=("b",)), "verified"),
+        # Whoever is not trusted may declare what they like as parent.
+        (
+            case("invalid", "detected", "none", "proved", "different", True, watermark_event="b", parents=("b",)),
+            "contradictory",
+        ),
         (
             case("trusted", "detected", "none", "proved", "different", watermark_event="b", parents=("a",)),
             "contradictory",
