@@ -67,7 +67,9 @@ def interpret(report: Mapping[str, Any], store: bytes, *, sha256: str = "", comp
     failures = [code for code in _failures(results) if code not in ignored]
     ingredient_failures = _ingredient_failures(manifests, results)
     anchor, doubts = _anchor(report, active, results, store, compared=compared)
-    codes = _unique([*failures, *doubts, *(INGREDIENT + code for code in ingredient_failures)])
+    found = [*failures, *doubts, *(INGREDIENT + code for code in ingredient_failures if code)]
+    # Signers can make up any number of codes for their ingredients: those that show a change are told first.
+    codes = _unique(sorted(found, key=lambda code: not shows_change(code)))
     intact = not any(map(shows_change, codes)) and bool(_steps(results, "success", "claimSignature.validated"))
     state = _state(codes, trusted=anchor is not None, intact=intact)
     signature = _dict(active.get("signature_info"))

@@ -65,7 +65,8 @@ class Resolved:
 def resolve(collected: Collected, sources: Sources) -> Resolved:
     """Follow every route to a record, strongest first, and check the proof of the first that leads somewhere.
 
-    One whose log is not known here, so that nothing can be checked, counts only where no other leads anywhere.
+    One that cannot be checked, as its log is not known here, counts only where no other leads anywhere: neither for
+    the file nor against it.
 
     A route that *should* lead to a record of this log and does not (a manifest of ours without its entry, a watermark
     whose tag verifies without its entry) is listed as missing: that is evidence too.
@@ -89,7 +90,7 @@ def _resolve(collected: Collected, sources: Sources) -> Resolved:
     for route, found, expected in _routes(collected, sources):
         if found is not None:
             records[route] = found
-        elif expected:
+        if expected and (found is None or found.index < 0):  # a receipt that proves nothing stands for no entry
             missing.append(route)
     # The fingerprint is asked last and only then: it looks through the whole log and proves the least.
     lookalike = _nearest(collected, sources) if not records and not missing else None
@@ -99,14 +100,28 @@ def _resolve(collected: Collected, sources: Sources) -> Resolved:
         origin = sources.log.origin if sources.log else ""
         return Resolved({}, AuditEvidence(state="not_found", origin=origin), tuple(missing))
     proofs = {route: prove(record, sources) for route, record in records.items()}
-    chosen = next((route for route, proof in proofs.items() if proof.state != "not_checked"), next(iter(records)))
+    weights = {route: _weight(record, proofs[route]) for route, record in records.items()}
+    chosen = max(weights, key=weights.__getitem__)  # of equals the first, which is the strongest route
     first = records.pop(chosen)
+    # Anyone can give a log the name of another: what is not proved lends nothing to what is, whatever it is called.
+    beside = {
+        route: record
+        for route, record in records.items()
+        if record.origin == first.origin and weights[route] == weights[chosen]
+    }
     return Resolved(
-        {chosen: first, **{route: record for route, record in records.items() if record.origin == first.origin}},
+        {chosen: first, **beside},
         proofs[chosen],
         tuple(missing),
         tuple((route, record.origin) for route, record in records.items() if record.origin != first.origin),
     )
+
+
+def _weight(record: Record, proof: AuditEvidence) -> int:
+    """How far a record counts: its proof was checked, it is in the log here, or a receipt merely claims it."""
+    if proof.state != "not_checked":
+        return 2
+    return 1 if record.index >= 0 else 0
 
 
 def prove(record: Record, sources: Sources) -> AuditEvidence:

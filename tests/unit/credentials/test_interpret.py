@@ -266,3 +266,17 @@ def test_what_a_stranger_s_manifest_says_of_a_model_is_told(state: str) -> None:
 def test_nothing_is_told_of_what_a_changed_manifest_says() -> None:
     said = explain(Manifest(state="invalid", codes=("claimSignature.mismatch",), ai_generated=True, model="M"))
     assert "trained model" not in said
+
+
+def test_codes_that_an_ingredients_signer_made_up_do_not_crowd_out_what_shows_a_change(
+    read: Callable[..., Manifest],
+) -> None:
+    def crowd(report: Report, active: Report, results: Report) -> None:
+        made_up = [{"code": f"assertion.action.malformed{number}"} for number in range(60)]
+        ingredient(validation_results={"activeManifest": {"failure": made_up}})(report, active, results)
+        results["ingredientDeltas"] = [{"validationDeltas": {"failure": [{"code": "assertion.hashedURI.mismatch"}]}}]
+
+    manifest = read(crowd)
+    assert (manifest.state, manifest.intact) == ("invalid", False)
+    assert "an ingredient had been changed" in manifest.explanation
+    assert len(manifest.codes) <= 50
