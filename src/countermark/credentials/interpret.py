@@ -89,7 +89,7 @@ def interpret(report: Mapping[str, Any], store: bytes, *, sha256: str = "", comp
         event_id=record.event_id,
         log_origin=record.log_origin,
         log_key_id=record.log_key_id,
-        ingredient_events=_unique([_record(_dict(one)).event_id for one in manifests.values() if one is not active]),
+        ingredient_events=_unique([_record(one).event_id for one in _ancestors(manifests, active)]),
         model=record.model or _agent(actions),
         ai_generated=_ai_generated(actions),
         watermark_algorithm=record.watermark_algorithm,
@@ -147,9 +147,13 @@ def _anchor(
 
 
 def _time_certified(results: Mapping[str, Any]) -> bool:
-    """Whether a time-stamp chains to our own anchors; the library also trusts any "legacy" one of specification 1."""
+    """Whether a time-stamp chains to our own anchors; the library also trusts any "legacy" one of specification 1.
+
+    It tells the authority's name, which anyone may choose, and after it the group: so only its whole wording counts.
+    """
     said = [_text(item.get("explanation")) for item in _steps(results, "success", "timeStamp.trusted")]
-    return any(uri in text for text in said for uri in trust.TSA_GROUPS)
+    ours = tuple(f", trust list: {uri}" for uri in trust.TSA_GROUPS)
+    return any(text.startswith("timestamp cert trusted: ") and text.endswith(ours) for text in said)
 
 
 def _ingredient_failures(manifests: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
@@ -159,6 +163,19 @@ def _ingredient_failures(manifests: Mapping[str, Any], results: Mapping[str, Any
         for item in _dicts(_dict(manifest).get("ingredients")):
             codes += _recorded_failures(item)
     return codes + _delta_failures(results)
+
+
+def _ancestors(manifests: Mapping[str, Any], active: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The manifests of ingredients at any depth. What else is in the store may have been added after it was signed."""
+    labels: list[str] = []
+    found = [dict(active)]
+    for manifest in found:
+        for item in _dicts(manifest.get("ingredients")):
+            label = _text(item.get("active_manifest"))
+            if label in manifests and label not in labels:
+                labels.append(label)
+                found.append(_dict(manifests[label]))
+    return found[1:]
 
 
 def _recorded_failures(ingredient: Mapping[str, Any]) -> list[str]:

@@ -99,12 +99,15 @@ def test_a_signer_whose_certificate_is_not_there_is_not_trusted(read: Callable[.
 
 
 def test_a_time_is_certified_by_our_own_anchors_alone(read: Callable[..., Manifest]) -> None:
+    ours, legacy = f"timestamp cert trusted: T, trust list: {TSA_ANCHORS}", "legacy timestamp cert trusted: "
     for explanations, time, certified in (
-        ((f"chains to [{TSA_ANCHORS}]",), "2026-03-01T12:30:00Z", True),
-        (("legacy", f"chains to [{TSA_ANCHORS}]"), "2026-03-01T12:30:00Z", True),
-        (("legacy",), "2026-03-01T12:30:00Z", False),
+        ((ours,), "2026-03-01T12:30:00Z", True),
+        ((legacy + "T", ours), "2026-03-01T12:30:00Z", True),
+        ((legacy + "T",), "2026-03-01T12:30:00Z", False),
+        ((legacy + f"T, trust list: {TSA_ANCHORS}",), "2026-03-01T12:30:00Z", False),
+        ((f"timestamp cert trusted: {TSA_ANCHORS}, trust list: {MANIFEST_ANCHORS}",), "2026-03-01T12:30:00Z", False),
         ((), "2026-03-01T12:30:00Z", False),
-        ((f"chains to [{TSA_ANCHORS}]",), "", False),
+        ((ours,), "", False),
     ):
         assert read(stamped(*explanations, time=time)).time_certified is certified
 
